@@ -1,0 +1,1 @@
+"""The wire: honed.v1 messages and services. Generated from the .proto files beside it by `make protos`."""
