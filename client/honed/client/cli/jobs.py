@@ -1,0 +1,112 @@
+"""`hone jobs`: what the daemon does and has done."""
+# ruff: noqa: PLC0415  - heavy imports wait for the command that needs them
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from honed.client.cli.options import AsJson
+from honed.client.cli.output import Output, note
+from honed.client.cli.progress import describe, follow, present
+from honed.client.cli.session import session
+from honed.client.cli.values import job_state, moment
+
+if TYPE_CHECKING:
+    from honed.client import Connection
+    from honed.v1.jobs_pb2 import Job, JobEvent
+
+app = typer.Typer(no_args_is_help=True, help="Watch, cancel and clear away jobs.")
+
+Name = Annotated[str, typer.Argument(metavar="JOB", help="ID or jobs/ID.")]
+
+_QUIET_S: Final = 1.0
+
+
+@app.command("ls")
+def list_(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """List jobs, the newest first."""
+    with session(ctx, as_json) as (client, out):
+        out.listing(
+            client.list_jobs(),
+            {
+                "NAME": lambda job: job.name,
+                "KIND": lambda job: (job.WhichOneof("spec") or "").removesuffix("_model"),
+                "STATE": lambda job: job_state(job.state),
+                "PHASE": lambda job: job.phase,
+                "STEPS": _steps,
+                "RESULT": lambda job: job.result,
+                "CREATED": lambda job: moment(job.create_time),
+            },
+        )
+
+
+@app.command("show")
+def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Show one job."""
+    with session(ctx, as_json) as (client, out):
+        out.record(client.get_job(name))
+
+
+@app.command("logs")
+def logs(
+    ctx: typer.Context,
+    name: Name,
+    to_end: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print what has happened to a job, a line an event."""
+    with session(ctx, as_json) as (client, out):
+        if to_end:
+            for event in client.watch_job(name):
+                _print_event(out, event)
+        else:
+            asyncio.run(_replay(client.connection, name, lambda event: _print_event(out, event)))
+
+
+@app.command("wait")
+def wait(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Follow a job to its end; exit with 7 if it fails."""
+    with session(ctx, as_json) as (client, out):
+        present(out, follow(client, client.get_job(name).name))
+
+
+@app.command("cancel")
+def cancel(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Cancel a job: at once while it waits, within one step while it runs."""
+    with session(ctx, as_json) as (client, out):
+        job = client.cancel_job(name)
+        out.item(job, f"{job.name} {job_state(job.state)}")
+
+
+@app.command("rm")
+def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Delete a finished job with its events."""
+    with session(ctx, as_json) as (client, _):
+        client.delete_job(name)
+        note(f"deleted {name}")
+
+
+def _steps(job: Job) -> str:
+    return f"{job.progress.step}/{job.progress.total_steps}" if job.HasField("progress") else ""
+
+
+def _print_event(out: Output, event: JobEvent) -> None:
+    out.item(event, f"{moment(event.time)}  {describe(event)}")
+
+
+async def _replay(connection: Connection, name: str, show: Callable[[JobEvent], None]) -> None:
+    """Shows the events so far. WatchJob does not say where the replay ends, so a second of silence is taken for it."""
+    from honed.client import AsyncClient
+
+    async with AsyncClient(connection.address, token=connection.token) as client:
+        events = client.watch_job(name)
+        try:
+            while True:
+                async with asyncio.timeout(_QUIET_S):
+                    event = await anext(events)
+                show(event)
+        except (StopAsyncIteration, TimeoutError):
+            return

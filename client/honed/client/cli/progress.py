@@ -1,0 +1,172 @@
+"""Following a job and an upload on stderr: a bar on a terminal, plain lines elsewhere."""
+# ruff: noqa: PLC0415  - heavy imports wait for the command that needs them
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+from honed.client.cli.output import Output, evaluation_columns, note
+from honed.client.cli.session import INTERRUPTED
+from honed.client.cli.values import duration, job_state, share, visible
+
+if TYPE_CHECKING:
+    from honed.client import Client
+    from honed.v1.jobs_pb2 import Job, JobEvent
+    from honed.v1.types_pb2 import Progress
+
+    ShowEvent = Callable[[JobEvent], None]
+
+
+def settle(client: Client, out: Output, job: Job, *, wait: bool) -> Job | None:
+    """Follows a job that was just queued to its end, or, without `wait`, prints its name and returns None.
+
+    Raises:
+        JobFailed: The job ended FAILED or CANCELLED.
+        typer.Exit: With 130, on Ctrl-C; the job goes on.
+    """
+    if wait:
+        return follow(client, job.name)
+    note(f"queued; follow it with: hone jobs wait {_id(job.name)}")
+    if out.as_json:
+        out.record(job)
+    else:
+        print(job.name)
+    return None
+
+
+def follow(client: Client, name: str) -> Job:
+    """Follows a job to its end and returns it. Raises as `settle`."""
+    try:
+        with _view() as show:
+            return client.wait_job(name, on_event=show)
+    except KeyboardInterrupt:
+        note(
+            f"\n{name} goes on; follow it with: hone jobs wait {_id(name)}, cancel it with: hone jobs cancel {_id(name)}"
+        )
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def present(out: Output, job: Job) -> None:
+    """Prints a finished job: the job as JSON, or its evaluations and the name of what it made."""
+    if out.as_json:
+        out.record(job)
+        return
+    if job.evaluations:
+        out.listing(job.evaluations, evaluation_columns())
+    if job.result:
+        print(job.result)
+
+
+def describe(event: JobEvent) -> str:
+    """An event as one line of text."""
+    match event.WhichOneof("event"):
+        case "state":
+            return job_state(event.state)
+        case "phase":
+            return event.phase
+        case "progress":
+            return f"{event.progress.step}/{event.progress.total_steps}  {_figures(event.progress)}".rstrip()
+        case "evaluation":
+            evaluation = event.evaluation
+            return f"{evaluation.subject}: {evaluation.correct}/{evaluation.total} ({share(evaluation.accuracy)})"
+        case "log":
+            return event.log
+        case _:
+            return "an event that this version of hone does not know"
+
+
+@contextmanager
+def upload_bar(total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """A bar that is told how many bytes have been sent; silent where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    with Progress(
+        TextColumn("uploading"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=total_bytes)
+        yield lambda n_bytes: bar.advance(task, n_bytes)
+
+
+def _view() -> AbstractContextManager[ShowEvent]:
+    return _bar() if sys.stderr.isatty() else _lines()
+
+
+@contextmanager
+def _lines() -> Iterator[ShowEvent]:
+    """A line for each event, but of a phase's steps only those that complete another tenth of it."""
+    tenth = 0
+
+    def show(event: JobEvent) -> None:
+        nonlocal tenth
+        if event.WhichOneof("event") == "phase":
+            tenth = 0
+        elif event.WhichOneof("event") == "progress":
+            done = 10 * event.progress.step // max(event.progress.total_steps, 1)
+            if done <= tenth:
+                return
+            tenth = done
+        note(visible(describe(event)))
+
+    yield show
+
+
+@contextmanager
+def _bar() -> Iterator[ShowEvent]:
+    """A bar for the phase, with everything else as lines above it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    with Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("waiting", total=None, figures="")
+
+        def show(event: JobEvent) -> None:
+            text = visible(describe(event))
+            match event.WhichOneof("event"):
+                case "phase":
+                    bar.reset(task, total=None, description=text, figures="")
+                case "progress":
+                    progress = event.progress
+                    bar.update(
+                        task, completed=progress.step, total=progress.total_steps or None, figures=_figures(progress)
+                    )
+                case _:
+                    bar.console.print(text, markup=False, highlight=False)
+
+        yield show
+
+
+def _figures(progress: Progress) -> str:
+    figures: list[str] = []
+    if progress.HasField("loss"):
+        figures.append(f"loss {progress.loss:.4f}")
+    if progress.HasField("validation_loss"):
+        figures.append(f"validation loss {progress.validation_loss:.4f}")
+    if progress.HasField("tokens_per_s"):
+        figures.append(f"{progress.tokens_per_s:,.0f} tokens/s")
+    if progress.HasField("eta"):
+        figures.append(f"ETA {duration(progress.eta.ToTimedelta().total_seconds())}")
+    return "  ".join(figures)
+
+
+def _id(name: str) -> str:
+    return name.removeprefix("jobs/")

@@ -1,0 +1,336 @@
+"""The client for synchronous code: one method per RPC of honed.v1, and a few that make RPCs pleasant.
+
+Resources are the protobuf messages themselves. Every call that fails raises an exception of `honed.client.errors`.
+A client may be used from several threads; it may not cross a fork. AsyncClient has the same methods.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Self, Unpack
+
+from honed.client import requests, uploads
+from honed.client.calls import Calls
+from honed.client.connection import Connection
+from honed.client.errors import Internal, JobFailed, Unavailable
+from honed.client.requests import GraphFormat, Messages, Sampling, TableOptions, full_name
+from honed.client.uploads import FilePath, OnBytes
+from honed.client.watch import WatchCursor
+from honed.v1 import adapters_pb2, datasets_pb2, exports_pb2, jobs_pb2, models_pb2, system_pb2
+from honed.v1.adapters_pb2 import Adapter
+from honed.v1.adapters_pb2_grpc import AdapterServiceStub
+from honed.v1.datasets_pb2 import Dataset, PreviewDatasetResponse
+from honed.v1.datasets_pb2_grpc import DatasetServiceStub
+from honed.v1.exports_pb2 import Export
+from honed.v1.exports_pb2_grpc import ExportServiceStub
+from honed.v1.generation_pb2 import GenerateDone, GenerateResponse
+from honed.v1.generation_pb2_grpc import GenerationServiceStub
+from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+from honed.v1.jobs_pb2_grpc import JobServiceStub
+from honed.v1.models_pb2 import Model, UploadModelHeader
+from honed.v1.models_pb2_grpc import ModelServiceStub
+from honed.v1.system_pb2_grpc import SystemServiceStub
+
+
+class Client:
+    """A connection to one daemon.
+
+    The address and the token are worked out by `Connection.resolve`. Nothing is sent before the first call.
+    `timeout_s` bounds each call that is neither an upload nor a stream.
+
+    Raises:
+        InvalidArgument: The address or the token is malformed.
+        OSError: The token's file cannot be read.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        token: str | None = None,
+        token_file: str | os.PathLike[str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self.connection = Connection.resolve(address, token=token, token_file=token_file)
+        self._calls = Calls(self.connection, timeout_s)
+        self._system = SystemServiceStub(self._calls.channel)
+        self._models = ModelServiceStub(self._calls.channel)
+        self._datasets = DatasetServiceStub(self._calls.channel)
+        self._jobs = JobServiceStub(self._calls.channel)
+        self._adapters = AdapterServiceStub(self._calls.channel)
+        self._exports = ExportServiceStub(self._calls.channel)
+        self._generation = GenerationServiceStub(self._calls.channel)
+
+    def close(self) -> None:
+        """Ends all calls under way and closes the connection."""
+        self._calls.channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # The daemon
+
+    def get_status(self) -> system_pb2.Status:
+        """The daemon's version, memory, free disk, queue and engines."""
+        return self._calls.unary(self._system.GetStatus, system_pb2.GetStatusRequest())
+
+    # Models
+
+    def import_model(self, model_id: str, path: str, *, request_id: str = "") -> Job:
+        """Imports a model from a path on the server, below one of its import roots. Returns the queued job.
+
+        Repeating the call with the same `request_id` returns the job of the first.
+        """
+        request = models_pb2.ImportModelRequest(model_id=model_id, path=path, request_id=request_id)
+        return self._calls.unary(self._models.ImportModel, request)
+
+    def upload_model(
+        self,
+        model_id: str,
+        path: FilePath,
+        expected_sha256: dict[str, str] | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> Job:
+        """Uploads a GGUF file or a safetensors folder of this machine. Returns the queued import job.
+
+        Args:
+            model_id: Id of the new model.
+            path: The file or the folder; see `uploads.model_files` for what is sent of a folder.
+            expected_sha256: SHA-256 (hex) by file name, which the daemon compares with what arrives.
+            on_bytes: Told the length of each piece sent, on another thread.
+
+        Raises:
+            InvalidArgument: The folder holds sub-folders or nothing to send.
+            OSError: A file cannot be read.
+        """
+        header = UploadModelHeader(model_id=model_id, expected_sha256=expected_sha256)
+        return self._calls.upload(self._models.UploadModel, uploads.model_stream(header, path, on_bytes))
+
+    def get_model(self, name: str) -> Model:
+        """Gets one model."""
+        return self._calls.unary(self._models.GetModel, models_pb2.GetModelRequest(name=full_name(name, "models")))
+
+    def list_models(self) -> Iterator[Model]:
+        """All models, the newest first."""
+        for page in self._calls.pages(self._models.ListModels, models_pb2.ListModelsRequest()):
+            yield from page.models
+
+    def delete_model(self, name: str) -> None:
+        """Deletes a model that no adapter, export or waiting job uses."""
+        self._calls.unary(self._models.DeleteModel, models_pb2.DeleteModelRequest(name=full_name(name, "models")))
+
+    # Data sets
+
+    def upload_dataset(
+        self,
+        dataset_id: str,
+        train: FilePath,
+        *,
+        test: FilePath | None = None,
+        on_bytes: OnBytes | None = None,
+        **options: Unpack[TableOptions],
+    ) -> Dataset:
+        """Uploads a table and waits until every row has been checked; on a bad row nothing is kept.
+
+        Args:
+            dataset_id: Id of the new data set.
+            train: The table, a CSV or JSON lines file.
+            test: A separate test table of the same format; without one, a share of the rows is held out.
+            on_bytes: Told the length of each piece sent, on another thread.
+            **options: See `TableOptions`.
+
+        Raises:
+            InvalidArgument: The options contradict each other, or the daemon refuses rows (`field_violations`).
+            OSError: A file cannot be read.
+        """
+        header = requests.dataset_header(dataset_id, train, options)
+        return self._calls.upload(self._datasets.UploadDataset, uploads.dataset_stream(header, train, test, on_bytes))
+
+    def get_dataset(self, name: str) -> Dataset:
+        """Gets one data set."""
+        return self._calls.unary(
+            self._datasets.GetDataset, datasets_pb2.GetDatasetRequest(name=full_name(name, "datasets"))
+        )
+
+    def list_datasets(self) -> Iterator[Dataset]:
+        """All data sets, the newest first."""
+        for page in self._calls.pages(self._datasets.ListDatasets, datasets_pb2.ListDatasetsRequest()):
+            yield from page.datasets
+
+    def delete_dataset(self, name: str) -> None:
+        """Deletes a data set that no adapter or waiting job uses."""
+        self._calls.unary(
+            self._datasets.DeleteDataset, datasets_pb2.DeleteDatasetRequest(name=full_name(name, "datasets"))
+        )
+
+    def preview_dataset(self, name: str, model: str, rows: int = 3) -> PreviewDatasetResponse:
+        """The first training rows as `model` sees them: token by token, with the part under the loss marked."""
+        request = datasets_pb2.PreviewDatasetRequest(
+            name=full_name(name, "datasets"), model=full_name(model, "models"), rows=rows
+        )
+        return self._calls.unary(self._datasets.PreviewDataset, request)
+
+    # Jobs
+
+    def tune(self, spec: TuneSpec) -> Job:
+        """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
+        return self.create_job(requests.tune_job(spec))
+
+    def evaluate(self, subject: str, dataset: str, *, few_shot: int | None = None) -> Job:
+        """Queues an evaluation of "models/…", "adapters/…" or "exports/…" on a data set's test rows."""
+        return self.create_job(requests.evaluate_job(subject, dataset, few_shot))
+
+    def export(
+        self,
+        export_id: str,
+        source: str,
+        *,
+        format: GraphFormat = "onnx-int8",  # noqa: A002  - the word of the contract
+        dataset: str | None = None,
+    ) -> Job:
+        """Queues the conversion of "adapters/…" or "models/…" into what the engine serves.
+
+        `dataset` measures the parity; None means the adapter's own, or a built-in probe for a model.
+        """
+        return self.create_job(requests.export_job(export_id, source, format, dataset))
+
+    def create_job(self, job: Job, *, request_id: str = "") -> Job:
+        """Queues a job, of which `spec` alone is read.
+
+        Repeating the call with the same `request_id` returns the job of the first.
+        """
+        return self._calls.unary(self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id))
+
+    def get_job(self, name: str) -> Job:
+        """Gets one job."""
+        return self._calls.unary(self._jobs.GetJob, jobs_pb2.GetJobRequest(name=full_name(name, "jobs")))
+
+    def list_jobs(self) -> Iterator[Job]:
+        """All jobs, the newest first."""
+        for page in self._calls.pages(self._jobs.ListJobs, jobs_pb2.ListJobsRequest()):
+            yield from page.jobs
+
+    def watch_job(self, name: str, after_sequence: int = 0) -> Iterator[JobEvent]:
+        """A job's events after the one with sequence `after_sequence`, without gaps, until the job has ended.
+
+        A connection that is lost is taken up again after the last event seen.
+
+        Raises:
+            Unavailable: The daemon was not there from the start, or five tries to reach it again have failed.
+        """
+        cursor = WatchCursor(full_name(name, "jobs"), after_sequence)
+        while True:
+            try:
+                for response in self._calls.stream(self._jobs.WatchJob, cursor.request()):
+                    if event := cursor.take(response):
+                        yield event
+            except Unavailable as error:
+                time.sleep(cursor.delay_s(error))
+            else:
+                return
+
+    def wait_job(self, name: str, on_event: Callable[[JobEvent], None] | None = None) -> Job:
+        """Waits until a job has ended, telling `on_event` what happens meanwhile. Returns the SUCCEEDED job.
+
+        Raises:
+            JobFailed: The job ended FAILED or CANCELLED.
+            Unavailable: As in `watch_job`.
+        """
+        for event in self.watch_job(name):
+            if on_event is not None:
+                on_event(event)
+        job = self.get_job(name)
+        if job.state != Job.STATE_SUCCEEDED:
+            raise JobFailed(job)
+        return job
+
+    def cancel_job(self, name: str) -> Job:
+        """Cancels a job: at once while it waits, within one step while it runs."""
+        return self._calls.unary(self._jobs.CancelJob, jobs_pb2.CancelJobRequest(name=full_name(name, "jobs")))
+
+    def delete_job(self, name: str) -> None:
+        """Deletes a finished job with its events."""
+        self._calls.unary(self._jobs.DeleteJob, jobs_pb2.DeleteJobRequest(name=full_name(name, "jobs")))
+
+    # Adapters
+
+    def get_adapter(self, name: str) -> Adapter:
+        """Gets one adapter."""
+        return self._calls.unary(
+            self._adapters.GetAdapter, adapters_pb2.GetAdapterRequest(name=full_name(name, "adapters"))
+        )
+
+    def list_adapters(self) -> Iterator[Adapter]:
+        """All adapters, the newest first."""
+        for page in self._calls.pages(self._adapters.ListAdapters, adapters_pb2.ListAdaptersRequest()):
+            yield from page.adapters
+
+    def delete_adapter(self, name: str) -> None:
+        """Deletes an adapter that no export or waiting job uses."""
+        self._calls.unary(
+            self._adapters.DeleteAdapter, adapters_pb2.DeleteAdapterRequest(name=full_name(name, "adapters"))
+        )
+
+    # Exports
+
+    def get_export(self, name: str) -> Export:
+        """Gets one export."""
+        return self._calls.unary(self._exports.GetExport, exports_pb2.GetExportRequest(name=full_name(name, "exports")))
+
+    def list_exports(self) -> Iterator[Export]:
+        """All exports, the newest first."""
+        for page in self._calls.pages(self._exports.ListExports, exports_pb2.ListExportsRequest()):
+            yield from page.exports
+
+    def delete_export(self, name: str) -> None:
+        """Deletes an export."""
+        self._calls.unary(self._exports.DeleteExport, exports_pb2.DeleteExportRequest(name=full_name(name, "exports")))
+
+    # Generation
+
+    def generate(
+        self,
+        model: str,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> Iterator[GenerateResponse]:
+        """Streams a reply: deltas, then one `done`. Dropping the iterator stops the generation.
+
+        Args:
+            model: "exports/…", or "adapters/…" or "models/…" for its newest export.
+            messages: The conversation, as messages or {"role": …, "content": …}; rendered with the chat template.
+            prompt: Text put before the model as it is, in place of messages.
+            **sampling: See `Sampling`.
+
+        Raises:
+            InvalidArgument: A value is out of range, or the prompt does not fit the context; nothing is cut off.
+        """
+        request = requests.generate_request(model, messages, prompt, sampling)
+        return self._calls.stream(self._generation.Generate, request)
+
+    def complete(
+        self,
+        model: str,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        **sampling: Unpack[Sampling],
+    ) -> tuple[str, GenerateDone]:
+        """As `generate`, but returns the whole reply, with why it ended and what it used."""
+        pieces: list[str] = []
+        done: GenerateDone | None = None
+        for response in self.generate(model, messages, prompt=prompt, **sampling):
+            if response.HasField("done"):
+                done = response.done
+            else:
+                pieces.append(response.delta)
+        if done is None:
+            raise Internal("the reply ended without its last message")
+        return "".join(pieces), done

@@ -1,0 +1,1 @@
+"""The gRPC edge of the daemon: one service a file. protobuf and grpc stop here."""

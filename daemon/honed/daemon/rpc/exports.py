@@ -1,0 +1,41 @@
+"""ExportService: exports shown and deleted."""
+
+from typing import Any
+
+from google.protobuf import empty_pb2
+from grpc.aio import ServicerContext
+
+from honed.daemon.core import Core
+from honed.daemon.rpc import convert
+from honed.daemon.rpc.names import check_name, next_token, page_bounds
+from honed.v1 import exports_pb2, exports_pb2_grpc
+
+Context = ServicerContext[Any, Any]
+
+
+class ExportService(exports_pb2_grpc.ExportServiceServicer):
+    """See exports.proto."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def GetExport(  # noqa: N802
+        self, request: exports_pb2.GetExportRequest, context: Context
+    ) -> exports_pb2.Export:
+        return convert.export(self._core.resources.get(check_name(request.name, "name", "exports")))
+
+    async def ListExports(  # noqa: N802
+        self, request: exports_pb2.ListExportsRequest, context: Context
+    ) -> exports_pb2.ListExportsResponse:
+        before, limit = page_bounds(request.page_size, request.page_token)
+        page = self._core.resources.page("exports", before, limit)
+        return exports_pb2.ListExportsResponse(
+            exports=[convert.export(each) for each in page],
+            next_page_token=next_token([each.number for each in page], limit),
+        )
+
+    async def DeleteExport(  # noqa: N802
+        self, request: exports_pb2.DeleteExportRequest, context: Context
+    ) -> empty_pb2.Empty:
+        await self._core.delete(check_name(request.name, "name", "exports"))
+        return empty_pb2.Empty()

@@ -1,0 +1,172 @@
+"""JobService: puts jobs into the queue, shows them, streams their events, ends them."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from typing import Any
+
+from google.protobuf import empty_pb2
+from grpc.aio import ServicerContext
+
+from honed.daemon.core import Core
+from honed.daemon.rpc import convert
+from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
+from honed.daemon.rpc.specs import complete_export, complete_tune, range_mistakes
+from honed.daemon.store import LIVE, Job, Makes, NewJob
+from honed.errors import InvalidInput, WrongState
+from honed.rpc_edge import principal
+from honed.v1 import jobs_pb2, jobs_pb2_grpc
+from honed.worker.contract import EvaluateWork, ExportWork, TuneWork, Work
+
+Context = ServicerContext[Any, Any]
+_HEARTBEAT_S = 15.0
+
+
+class JobService(jobs_pb2_grpc.JobServiceServicer):
+    """See jobs.proto."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+        spec = jobs_pb2.Job()
+        kind = request.job.WhichOneof("spec")
+        if kind == "tune":
+            spec.tune.CopyFrom(request.job.tune)
+            work, inputs, makes = self._tune(spec.tune)
+        elif kind == "evaluate":
+            spec.evaluate.CopyFrom(request.job.evaluate)
+            work, inputs = self._evaluate(spec.evaluate)
+            makes = dict[str, Makes]()
+        elif kind == "export":
+            spec.export.CopyFrom(request.job.export)
+            work, inputs, makes = self._export(spec.export)
+        else:
+            raise InvalidInput.of_field("job.spec", "expected tune, evaluate or export; models come with ImportModel")
+        job = self._core.enqueue(
+            NewJob(
+                owner=principal.get(),
+                kind=work.kind,
+                request=spec.SerializeToString(),
+                work=asdict(work),
+                inputs=inputs,
+                makes=makes,
+                request_id=request.request_id or None,
+            )
+        )
+        return self._message(job)
+
+    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+        return self._message(self._job(request.name))
+
+    async def ListJobs(  # noqa: N802
+        self, request: jobs_pb2.ListJobsRequest, context: Context
+    ) -> jobs_pb2.ListJobsResponse:
+        before, limit = page_bounds(request.page_size, request.page_token)
+        jobs = self._core.jobs.page(before, limit)
+        return jobs_pb2.ListJobsResponse(
+            jobs=[self._message(job) for job in jobs], next_page_token=next_token([job.number for job in jobs], limit)
+        )
+
+    async def WatchJob(  # noqa: N802
+        self, request: jobs_pb2.WatchJobRequest, context: Context
+    ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
+        if request.after_sequence < 0:
+            raise InvalidInput.of_field("after_sequence", f"expected 0 or more, found {request.after_sequence}")
+        job = self._job(request.name)
+        cursor = request.after_sequence
+        sent = time.monotonic()
+        while True:
+            job = self._job(request.name)  # read before the events, so that an ended job has no later ones
+            while events := self._core.jobs.events(job, cursor):
+                for event in events:
+                    yield jobs_pb2.WatchJobResponse(event=convert.job_event(event))
+                cursor = events[-1].sequence
+                sent = time.monotonic()
+            if job.state not in LIVE:
+                return
+            changed = await self._core.supervisor.changed(max(0.0, sent + _HEARTBEAT_S - time.monotonic()))
+            if not changed:
+                yield jobs_pb2.WatchJobResponse()
+                sent = time.monotonic()
+
+    async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+        job = self._job(request.name)
+        if job.state not in LIVE:
+            raise WrongState(
+                f"{job.name} has ended ({job.state}); there is nothing to cancel.",
+                reason="JOB_NOT_RUNNING",
+                resource=job.name,
+            )
+        return self._message(await self._core.supervisor.cancel(job))
+
+    async def DeleteJob(self, request: jobs_pb2.DeleteJobRequest, context: Context) -> empty_pb2.Empty:  # noqa: N802
+        self._core.jobs.delete(self._job(request.name))
+        return empty_pb2.Empty()
+
+    def _job(self, name: str) -> Job:
+        return self._core.jobs.get(check_name(name, "name", "jobs").removeprefix("jobs/"))
+
+    def _message(self, job: Job) -> jobs_pb2.Job:
+        return convert.job(job, self._core.jobs.evaluations(job))
+
+    def _tune(self, spec: jobs_pb2.TuneSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
+        check_name(spec.model, "job.tune.model", "models")
+        check_name(spec.dataset, "job.tune.dataset", "datasets")
+        name = new_name("adapters", spec.adapter_id, "job.tune.adapter_id")
+        settings = complete_tune(spec)
+        core = self._core
+        work = TuneWork(model=core.folder(spec.model), dataset=core.folder(spec.dataset), **settings)
+        parents = (spec.model, spec.dataset)
+        return work, parents, {"adapter": Makes(name, parents, {"spec": spec.SerializeToString().hex()})}
+
+    def _evaluate(self, spec: jobs_pb2.EvaluateSpec) -> tuple[Work, tuple[str, ...]]:
+        check_name(spec.subject, "job.evaluate.subject", "models", "adapters", "exports")
+        check_name(spec.dataset, "job.evaluate.dataset", "datasets")
+        if mistakes := range_mistakes(spec, "few_shot", 0, 64):
+            raise InvalidInput.of_field("job.evaluate.few_shot", mistakes[0][1])
+        self._require_test_rows(spec.dataset, "job.evaluate.dataset")
+        core = self._core
+        collection = spec.subject.partition("/")[0]
+        work = EvaluateWork(
+            dataset=core.folder(spec.dataset),
+            model=core.folder(self._base_of(spec.subject)),
+            adapter=core.folder(spec.subject) if collection == "adapters" else None,
+            export=core.folder(spec.subject) if collection == "exports" else None,
+            few_shot=spec.few_shot if spec.HasField("few_shot") else None,
+        )
+        return work, (spec.subject, spec.dataset)
+
+    def _export(self, spec: jobs_pb2.ExportSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
+        check_name(spec.source, "job.export.source", "adapters", "models")
+        name = new_name("exports", spec.export_id, "job.export.export_id")
+        export_format = complete_export(spec)
+        core = self._core
+        model = self._base_of(spec.source)
+        if spec.dataset:
+            check_name(spec.dataset, "job.export.dataset", "datasets")
+            self._require_test_rows(spec.dataset, "job.export.dataset")
+        elif spec.source != model:
+            dataset = convert.adapter(core.resources.get(spec.source)).dataset
+            spec.dataset = dataset if core.resources.get(dataset).facts["test_rows"] else ""
+        work = ExportWork(
+            model=core.folder(model),
+            adapter=core.folder(spec.source) if spec.source != model else None,
+            dataset=core.folder(spec.dataset) if spec.dataset else None,
+            dataset_name=spec.dataset,
+            format=export_format,
+        )
+        inputs = tuple(dict.fromkeys(each for each in (spec.source, model, spec.dataset) if each))
+        facts = {"source": spec.source, "model": model}
+        return work, inputs, {"export": Makes(name, tuple(dict.fromkeys((spec.source, model))), facts)}
+
+    def _base_of(self, name: str) -> str:
+        """The model below a model, adapter or export."""
+        resource = self._core.resources.get(name)
+        if name.startswith("adapters/"):
+            return convert.adapter(resource).model
+        return resource.facts["model"] if name.startswith("exports/") else name
+
+    def _require_test_rows(self, dataset: str, field: str) -> None:
+        if not self._core.resources.get(dataset).facts["test_rows"]:
+            raise InvalidInput.of_field(field, f"{dataset} has no test rows; add it with a test split or a test file")

@@ -1,0 +1,18 @@
+"""What honed remembers: a SQLite file. Knows the worker's contract; knows no gRPC, no torch."""
+
+from honed.daemon.store.database import Database
+from honed.daemon.store.jobs import LIVE, Job, JobStore, Makes, NewJob
+from honed.daemon.store.resources import Collection, NewResource, Resource, ResourceStore
+
+__all__ = [
+    "LIVE",
+    "Collection",
+    "Database",
+    "Job",
+    "JobStore",
+    "Makes",
+    "NewJob",
+    "NewResource",
+    "Resource",
+    "ResourceStore",
+]

@@ -1,0 +1,71 @@
+"""The SQLite file: opening, migrating, transactions, and the statements of queries.sql by name.
+
+One connection, used from the event loop's thread alone. Statements are short, and a commit is one fsync
+(synchronous=FULL), so they run in place; nothing is awaited inside a transaction.
+"""
+
+import re
+import sqlite3
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+_PACKAGE = resources.files("honed.daemon.store")
+
+
+class Database:
+    """An open database."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "busy_timeout = 5000"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        migrate(self._connection)
+
+    def rows(self, query: str, **parameters: object) -> list[sqlite3.Row]:
+        """All rows of a named query."""
+        return self._connection.execute(queries()[query], parameters).fetchall()
+
+    def row(self, query: str, **parameters: object) -> sqlite3.Row | None:
+        """The first row of a named query, if any."""
+        found = self.rows(query, **parameters)
+        return found[0] if found else None
+
+    @contextmanager
+    def transaction(self) -> Generator[None]:
+        """All of the block or nothing of it."""
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Runs the numbered migrations that the file has not seen, each in a transaction of its own.
+
+    Raises:
+        RuntimeError: the file was written by a newer honed.
+    """
+    seen = connection.execute("PRAGMA user_version").fetchone()[0]
+    scripts = sorted((file.name, file) for file in (_PACKAGE / "migrations").iterdir() if file.name.endswith(".sql"))
+    if seen > len(scripts):
+        raise RuntimeError(f"the database has schema {seen}, this honed knows up to {len(scripts)}: install the newer one")
+    for number, (_name, file) in enumerate(scripts, 1):
+        if number > seen:
+            connection.executescript(f"BEGIN;\n{file.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+@cache
+def queries() -> dict[str, str]:
+    """queries.sql by name."""
+    parts = re.split(r"^-- name: (\w+)$", (_PACKAGE / "queries.sql").read_text("utf-8"), flags=re.MULTILINE)
+    return {name: re.sub(r"^--.*\n", "", text, flags=re.MULTILINE) for name, text in zip(parts[1::2], parts[2::2], strict=True)}

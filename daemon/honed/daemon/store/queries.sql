@@ -1,0 +1,96 @@
+-- Every statement the store runs, by name. Parameters are named; time is RFC 3339 in UTC.
+
+-- name: insert_job
+INSERT INTO jobs (id, owner, kind, request, work, makes, target, request_id, state, create_time)
+VALUES (:id, :owner, :kind, :request, :work, :makes, :target, :request_id, 'QUEUED', :create_time)
+RETURNING *;
+
+-- name: insert_job_input
+INSERT OR IGNORE INTO job_inputs (job, resource) VALUES (:job, :resource);
+
+-- name: job_by_id
+SELECT * FROM jobs WHERE id = :id;
+
+-- name: job_by_request_id
+SELECT * FROM jobs WHERE request_id = :request_id;
+
+-- name: live_job_by_target
+SELECT * FROM jobs WHERE target = :target AND state IN ('QUEUED', 'RUNNING');
+
+-- The newest first; `before` is the last number of the page before.
+-- name: page_of_jobs
+SELECT * FROM jobs WHERE number < :before ORDER BY number DESC LIMIT :limit;
+
+-- The queue in order, and what runs.
+-- name: live_jobs
+SELECT * FROM jobs WHERE state IN ('QUEUED', 'RUNNING') ORDER BY number;
+
+-- name: set_job_state
+UPDATE jobs SET
+  state = :state,
+  phase = '',
+  attempt = attempt + (:state = 'RUNNING'),
+  start_time = CASE WHEN :state = 'RUNNING' THEN :time ELSE start_time END,
+  end_time = CASE WHEN :state IN ('SUCCEEDED', 'FAILED', 'CANCELLED') THEN :time END,
+  progress = CASE WHEN :state IN ('QUEUED', 'RUNNING') THEN NULL ELSE progress END,
+  failure = :failure
+WHERE number = :number
+RETURNING *;
+
+-- name: set_job_phase
+UPDATE jobs SET phase = :phase, progress = NULL WHERE number = :number;
+
+-- name: set_job_progress
+UPDATE jobs SET progress = :progress WHERE number = :number;
+
+-- name: delete_job
+DELETE FROM jobs WHERE number = :number;
+
+-- A live job reads this resource.
+-- name: live_job_using
+SELECT jobs.id FROM jobs JOIN job_inputs ON job_inputs.job = jobs.number
+WHERE job_inputs.resource = :resource AND jobs.state IN ('QUEUED', 'RUNNING') LIMIT 1;
+
+-- name: append_event
+INSERT INTO events (job, sequence, time, kind, data)
+VALUES (:job, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM events WHERE job = :job), :time, :kind, :data);
+
+-- name: events_after
+SELECT sequence, time, kind, data FROM events WHERE job = :job AND sequence > :after ORDER BY sequence LIMIT :limit;
+
+-- name: evaluations_of_job
+SELECT data FROM events WHERE job = :job AND kind = 'evaluation'
+  AND sequence > COALESCE((SELECT MAX(sequence) FROM events WHERE job = :job AND kind = 'state'
+                           AND json_extract(data, '$.state') = 'RUNNING'), 0)
+ORDER BY sequence;
+
+-- name: insert_resource
+INSERT INTO resources (name, collection, owner, create_time, job, digest, size_bytes, folder, facts)
+VALUES (:name, :collection, :owner, :create_time, :job, :digest, :size_bytes, :folder, :facts)
+RETURNING *;
+
+-- name: insert_parent
+INSERT INTO resource_parents (child, parent) VALUES (:child, :parent);
+
+-- name: resource_by_name
+SELECT * FROM resources WHERE name = :name;
+
+-- name: page_of_resources
+SELECT * FROM resources WHERE collection = :collection AND number < :before ORDER BY number DESC LIMIT :limit;
+
+-- The newest resource of a collection made from this parent.
+-- name: newest_child
+SELECT resources.* FROM resources JOIN resource_parents ON resource_parents.child = resources.number
+WHERE resource_parents.parent = :parent AND resources.collection = :collection
+  AND json_extract(resources.facts, '$.source') = :parent
+ORDER BY resources.number DESC LIMIT 1;
+
+-- name: children
+SELECT resources.name FROM resources JOIN resource_parents ON resource_parents.child = resources.number
+WHERE resource_parents.parent = :parent ORDER BY resources.number;
+
+-- name: delete_resource
+DELETE FROM resources WHERE number = :number;
+
+-- name: all_folders
+SELECT folder FROM resources;

@@ -1,0 +1,160 @@
+"""Models, data sets, adapters and exports in the database: one table, since all four are published, listed, looked up
+and deleted by the same rules; what differs between them is in `facts`."""
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Self
+
+from honed.daemon.store.database import Database
+from honed.errors import AlreadyExists, NotFound, WrongState
+from honed.worker.contract import now
+
+Collection = Literal["models", "datasets", "adapters", "exports"]
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A row of the table `resources`.
+
+    Attributes:
+        folder: where its files are, relative to the state folder.
+        facts: what its maker measured and recorded, by collection.
+    """
+
+    number: int
+    name: str
+    owner: str
+    create_time: datetime
+    job: str
+    digest: str
+    size_bytes: int
+    folder: str
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, row: sqlite3.Row) -> Self:
+        return cls(
+            number=row["number"],
+            name=row["name"],
+            owner=row["owner"],
+            create_time=datetime.fromisoformat(row["create_time"]),
+            job=row["job"],
+            digest=row["digest"],
+            size_bytes=row["size_bytes"],
+            folder=row["folder"],
+            facts=json.loads(row["facts"]),
+        )
+
+
+@dataclass(frozen=True)
+class NewResource:
+    """What publishing takes; `parents` are the resources it was made from."""
+
+    name: str
+    owner: str
+    job: str
+    digest: str
+    size_bytes: int
+    folder: str
+    facts: dict[str, Any]
+    parents: tuple[str, ...] = ()
+
+
+class ResourceStore:
+    """Publishes, finds and deletes resources."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def publish(self, *resources: NewResource) -> None:
+        """Records resources whose folders are in place, all or none.
+
+        Raises:
+            AlreadyExists: a name is taken.
+        """
+        with self._database.transaction():
+            for new in resources:
+                self.require_free(new.name)
+                row = self._database.row(
+                    "insert_resource",
+                    name=new.name,
+                    collection=new.name.partition("/")[0],
+                    owner=new.owner,
+                    create_time=now(),
+                    job=new.job,
+                    digest=new.digest,
+                    size_bytes=new.size_bytes,
+                    folder=new.folder,
+                    facts=json.dumps(new.facts),
+                )
+                assert row is not None
+                for parent in new.parents:
+                    self._database.rows("insert_parent", child=row["number"], parent=parent)
+
+    def require_free(self, name: str) -> None:
+        """Raises AlreadyExists if the name is taken."""
+        if self._database.row("resource_by_name", name=name):
+            raise AlreadyExists(
+                f"{name} exists already; choose another id or delete it first.",
+                reason=f"{_noun(name)}_EXISTS",
+                resource=name,
+            )
+
+    def get(self, name: str) -> Resource:
+        """One resource.
+
+        Raises:
+            NotFound: there is none of this name.
+        """
+        row = self._database.row("resource_by_name", name=name)
+        if row is None:
+            raise NotFound(f"There is no {name}.", reason=f"{_noun(name)}_NOT_FOUND", resource=name)
+        return Resource.of(row)
+
+    def page(self, collection: Collection, before: int, limit: int) -> list[Resource]:
+        """At most `limit` resources numbered below `before`, the newest first."""
+        rows = self._database.rows("page_of_resources", collection=collection, before=before, limit=limit)
+        return [Resource.of(row) for row in rows]
+
+    def newest_export_of(self, source: str) -> Resource | None:
+        """The newest export made of a model or adapter."""
+        row = self._database.row("newest_child", parent=source, collection="exports")
+        return Resource.of(row) if row else None
+
+    def delete(self, name: str, *also: str) -> list[Resource]:
+        """Forgets resources, `also` first, and returns them; their folders are the caller's to remove.
+
+        Raises:
+            NotFound: there is none of this name.
+            WrongState: another resource was made from it, or a live job reads it.
+        """
+        with self._database.transaction():
+            gone = [self.get(each) for each in (*also, name)]
+            for resource in gone:
+                children = [row["name"] for row in self._database.rows("children", parent=resource.name)]
+                if children:
+                    raise WrongState(
+                        f"{resource.name} is in use: {', '.join(children[:10])} was made from it; delete that first.",
+                        reason=f"{_noun(resource.name)}_IN_USE",
+                        resource=resource.name,
+                        used_by=",".join(children[:100]),
+                    )
+                if user := self._database.row("live_job_using", resource=resource.name):
+                    raise WrongState(
+                        f"{resource.name} is in use by jobs/{user['id']}; cancel it or wait for its end.",
+                        reason=f"{_noun(resource.name)}_IN_USE",
+                        resource=resource.name,
+                        used_by=f"jobs/{user['id']}",
+                    )
+                self._database.rows("delete_resource", number=resource.number)
+        return gone
+
+    def folders(self) -> set[str]:
+        """Folders of all resources."""
+        return {row["folder"] for row in self._database.rows("all_folders")}
+
+
+def _noun(name: str) -> str:
+    return name.partition("/")[0].removesuffix("s").upper()

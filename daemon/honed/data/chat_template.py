@@ -1,0 +1,59 @@
+"""A model's chat template, rendered as transformers renders it, in Jinja's sandbox.
+
+The template comes with a model and is untrusted: the sandbox stops attribute escapes, and the processes that render
+run under limits; honed never renders one in the control plane.
+"""
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+import jinja2
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from honed.data.messages import Message
+from honed.errors import InvalidInput
+
+# For base models that bring no template: roles as plain headings. The end of a turn is the end-of-text token.
+PLAIN_TEMPLATE = (
+    "{% for message in messages %}### {{ message['role'] }}\n{{ message['content'] }}"
+    "{{ eos_token if message['role'] == 'assistant' else '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}### assistant\n{% endif %}"
+)
+
+
+class ChatTemplate:
+    """A compiled chat template with the special tokens it may name."""
+
+    def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
+        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
+        environment.globals["raise_exception"] = _refuse  # pyright: ignore[reportArgumentType] - jinja2's stub is narrow
+        self.source = source
+        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise InvalidInput(
+                f"The model's chat template is not valid Jinja: {error}", reason="CHAT_TEMPLATE_INVALID"
+            ) from None
+
+    def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
+        """The text of a conversation.
+
+        Raises:
+            InvalidInput: the template refuses the conversation (role order, unknown role, no system message, ...).
+        """
+        try:
+            return self._template.render(
+                messages=[{"role": message.role, "content": message.content} for message in messages],
+                add_generation_prompt=add_generation_prompt,
+                **self._tokens,
+            )
+        except jinja2.TemplateError as error:
+            raise InvalidInput(
+                f"The model's chat template refuses this conversation: {error}", reason="CHAT_REFUSED"
+            ) from None
+
+
+def _refuse(message: str) -> NoReturn:
+    raise jinja2.TemplateError(message)

@@ -1,0 +1,1 @@
+"""The child process that runs one job, and the contract between it and the control plane (`honed.worker.contract`)."""

@@ -1,0 +1,198 @@
+"""What the control plane and a worker say to each other: specs, events and failures, as JSON on disk.
+
+A job folder holds `spec.json` (written once by the control plane), `events.jsonl` (appended by the worker, one event a
+line, numbered from 1) and `output/` (what the worker made; published by the control plane, never by the worker).
+Standard library only.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from honed.errors import KINDS, HonedError, Internal
+
+SPEC_FILE = "spec.json"
+EVENTS_FILE = "events.jsonl"
+OUTPUT_FOLDER = "output"
+STDERR_FILE = "stderr.log"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker that parses untrusted bytes may use; None means no limit."""
+
+    cpu_s: int | None = None
+    memory_bytes: int | None = None
+    wall_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Work:
+    """Base of all specs; `kind` selects the handler."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class IngestWork(Work):
+    """Parse, check and split an uploaded table."""
+
+    kind: ClassVar[str] = "ingest"
+    train_file: str
+    test_file: str | None
+    format: Literal["csv", "jsonl"]
+    template: dict[str, Any]
+    test_fraction: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class PreviewWork(Work):
+    """Render the first training rows for one model."""
+
+    kind: ClassVar[str] = "preview"
+    dataset: str
+    model: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class ImportWork(Work):
+    """Check a model folder or GGUF file, convert it, and build the base's serving graph."""
+
+    kind: ClassVar[str] = "import_model"
+    source: str
+    expected_sha256: dict[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class TuneWork(Work):
+    """Fine-tune; every setting is final, the defaults filled in."""
+
+    kind: ClassVar[str] = "tune"
+    model: str
+    dataset: str
+    base_precision: Literal["nf4", "bf16"]
+    rank: int
+    alpha: float
+    dropout: float
+    learning_rate: float
+    epochs: float
+    max_steps: int | None
+    batch_size: int
+    warmup_fraction: float
+    max_gradient_norm: float
+    weight_decay: float
+    seed: int
+    validation_fraction: float
+    few_shot: int | None
+    evaluate: bool
+
+
+@dataclass(frozen=True)
+class EvaluateWork(Work):
+    """Evaluate a base, an adapter on its base, or an export, on a data set's test rows."""
+
+    kind: ClassVar[str] = "evaluate"
+    dataset: str
+    model: str
+    adapter: str | None = None
+    export: str | None = None
+    few_shot: int | None = None
+
+
+@dataclass(frozen=True)
+class ExportWork(Work):
+    """Merge an adapter (or take the bare base), build the graph, and measure its parity."""
+
+    kind: ClassVar[str] = "export"
+    model: str
+    adapter: str | None
+    dataset: str | None
+    dataset_name: str
+    format: Literal["onnx-int8", "onnx-fp32"]
+
+
+WORKS: dict[str, type[Work]] = {
+    work.kind: work for work in (IngestWork, PreviewWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
+}
+
+
+def write_spec(folder: Path, work: Work, limits: Limits | None = None) -> None:
+    """Writes spec.json."""
+    spec = {"kind": work.kind, "work": asdict(work), "limits": asdict(limits or Limits())}
+    (folder / SPEC_FILE).write_text(json.dumps(spec, indent=1), "utf-8")
+
+
+def read_spec(folder: Path) -> tuple[Work, Limits]:
+    """Reads spec.json."""
+    spec = json.loads((folder / SPEC_FILE).read_text("utf-8"))
+    return WORKS[spec["kind"]](**spec["work"]), Limits(**spec["limits"])
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of events.jsonl.
+
+    `data` by kind: phase {"phase"}; progress: the fields of honed.v1.Progress, `eta_s` in seconds; log {"text"};
+    evaluation: the fields of honed.v1.Evaluation; result: facts of what was made; failure: a `Failure`.
+    The control plane adds state {"state"}.
+    """
+
+    sequence: int
+    time: str
+    kind: Literal["phase", "progress", "log", "evaluation", "result", "failure", "state"]
+    data: dict[str, Any]
+
+    def to_line(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        return cls(**json.loads(line))
+
+
+def now() -> str:
+    """The time as RFC 3339, UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def read_events(path: Path, after_bytes: int) -> Iterator[tuple[Event, int]]:
+    """Whole events from a byte offset on, each with the offset behind it. A line still being written is left."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(after_bytes)
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            after_bytes += len(line)
+            yield Event.from_line(line), after_bytes
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A HonedError on its way across a process border."""
+
+    kind: str
+    reason: str
+    message: str
+    violations: tuple[tuple[str, str], ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, error: HonedError) -> Self:
+        return cls(error.kind, error.reason, error.message, error.violations, error.metadata)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        violations = tuple((str(name), str(what)) for name, what in value["violations"])
+        return cls(value["kind"], value["reason"], value["message"], violations, value["metadata"])
+
+    def to_error(self) -> HonedError:
+        error_type = KINDS.get(self.kind, Internal)
+        metadata: dict[str, Any] = dict(self.metadata)
+        return error_type(self.message, reason=self.reason, violations=self.violations, **metadata)
