@@ -1,27 +1,35 @@
 """How every asyncio call is made: the twin of `calls`, where the contract of each method stands."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 import grpc
 from grpc import aio
-from honed.client.calls import PageRequestT, PageT, RequestT, ResponseT
+from honed.client.calls import PageRequestT, PageT, RequestT, ResponseT, Source
 from honed.client.connection import Connection
 from honed.client.errors import from_rpc
 
 
 class AsyncCalls:
-    """One channel and the ways to call over it. Belongs to the event loop in which it is made."""
+    """The channels and the ways to call over them. Belongs to the event loop in which it is made."""
 
     def __init__(self, connection: Connection, timeout_s: float) -> None:
         self.channel = aio.insecure_channel(connection.address, options=connection.channel_options())
-        self._metadata = aio.Metadata(*connection.metadata())
+        self.upload_channel = grpc.insecure_channel(connection.address, options=connection.channel_options())
+        self._metadata = connection.metadata()
         self._timeout_s = timeout_s
+
+    async def close(self) -> None:
+        """Ends all calls under way and closes the connection."""
+        await self.channel.close()
+        self.upload_channel.close()
 
     async def unary(self, method: aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT) -> ResponseT:
         """One request, one response."""
         try:
-            return await method(request, timeout=self._timeout_s, metadata=self._metadata)
+            return await method(request, timeout=self._timeout_s, metadata=aio.Metadata(*self._metadata))
         except grpc.RpcError as error:
             raise from_rpc(error) from error
 
@@ -40,7 +48,7 @@ class AsyncCalls:
         self, method: aio.UnaryStreamMultiCallable[RequestT, ResponseT], request: RequestT
     ) -> AsyncGenerator[ResponseT]:
         """One request, many responses. Closing the iterator cancels the call."""
-        call = method(request, metadata=self._metadata)
+        call = method(request, metadata=aio.Metadata(*self._metadata))
         try:
             async for response in call:
                 yield response
@@ -50,17 +58,18 @@ class AsyncCalls:
             call.cancel()
 
     async def upload(
-        self, method: aio.StreamUnaryMultiCallable[RequestT, ResponseT], messages: Iterator[RequestT]
+        self, method: grpc.StreamUnaryMultiCallable[RequestT, ResponseT], messages: Iterator[RequestT]
     ) -> ResponseT:
-        """Many requests, one response. Files are read off the event loop; an OSError comes through as itself."""
-        call = method(metadata=self._metadata)
+        """Many requests, one response. An OSError of `messages` comes through as itself.
+
+        `method` belongs to `upload_channel` and runs on gRPC's threads: grpc.aio replaces the status of a server that
+        refuses in the middle of a stream by INTERNAL (grpc/grpc#36066, open as of grpcio 1.85).
+        """
+        source = Source(messages)
+        call = method.future(source, metadata=self._metadata)
         try:
-            # A call that is done was answered early, which is how a refusal comes; writing on would be an error.
-            while (message := await asyncio.to_thread(next, messages, None)) is not None and not call.done():
-                await call.write(message)
-            await call.done_writing()
-            return await call
+            return await asyncio.to_thread(call.result)
         except grpc.RpcError as error:
-            raise from_rpc(error) from error
+            raise source.error or from_rpc(error) from error
         finally:
             call.cancel()

@@ -57,7 +57,9 @@ class AsyncClient:
         self._calls = AsyncCalls(self.connection, timeout_s)
         self._system = SystemServiceStub(self._calls.channel)
         self._models = ModelServiceStub(self._calls.channel)
+        self._upload_model = ModelServiceStub(self._calls.upload_channel).UploadModel
         self._datasets = DatasetServiceStub(self._calls.channel)
+        self._upload_dataset = DatasetServiceStub(self._calls.upload_channel).UploadDataset
         self._jobs = JobServiceStub(self._calls.channel)
         self._adapters = AdapterServiceStub(self._calls.channel)
         self._exports = ExportServiceStub(self._calls.channel)
@@ -65,7 +67,7 @@ class AsyncClient:
 
     async def close(self) -> None:
         """Ends all calls under way and closes the connection."""
-        await self._calls.channel.close()
+        await self._calls.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +97,7 @@ class AsyncClient:
     ) -> Job:
         """Uploads a GGUF file or a safetensors folder of this machine. Returns the queued import job."""
         header = UploadModelHeader(model_id=model_id, expected_sha256=expected_sha256)
-        return await self._calls.upload(self._models.UploadModel, uploads.model_stream(header, path, on_bytes))
+        return await self._calls.upload(self._upload_model, uploads.model_stream(header, path, on_bytes))
 
     async def get_model(self, name: str) -> Model:
         """Gets one model."""
@@ -126,9 +128,7 @@ class AsyncClient:
     ) -> Dataset:
         """Uploads a table and waits until every row has been checked; on a bad row nothing is kept."""
         header = requests.dataset_header(dataset_id, train, options)
-        return await self._calls.upload(
-            self._datasets.UploadDataset, uploads.dataset_stream(header, train, test, on_bytes)
-        )
+        return await self._calls.upload(self._upload_dataset, uploads.dataset_stream(header, train, test, on_bytes))
 
     async def get_dataset(self, name: str) -> Dataset:
         """Gets one data set."""

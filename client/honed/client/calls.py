@@ -3,6 +3,8 @@
 Knows no service. `async_calls` is its twin.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
@@ -74,14 +76,14 @@ class Calls:
         self, method: grpc.StreamUnaryMultiCallable[RequestT, ResponseT], messages: Iterator[RequestT]
     ) -> ResponseT:
         """Many requests, one response. An OSError of `messages` comes through as itself."""
-        source = _Source(messages)
+        source = Source(messages)
         try:
             return method(source, metadata=self._metadata)
         except grpc.RpcError as error:
             raise source.error or from_rpc(error) from error
 
 
-class _Source(Iterator[RequestT]):
+class Source(Iterator[RequestT]):
     """Messages read on gRPC's own thread, with the error that gRPC would report as "Exception iterating requests"."""
 
     def __init__(self, messages: Iterator[RequestT]) -> None:

@@ -116,6 +116,10 @@ class Renderer:
         """Text of token ids, special tokens left out."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def token_text(self, token: int) -> str:
+        """Text of a single token, special ones by their name; a token that is part of a character shows as U+FFFD."""
+        return self.tokenizer.decode([token], skip_special_tokens=False)
+
     def digests(self) -> dict[str, str]:
         """SHA-256 of the tokenizer, the chat template and the mask rule: the renderer's part of the contract."""
         rule = f"{MASK_RULE}; end of turn {sorted(self.stop_ids)}, written {self._end_of_turn}"

@@ -12,7 +12,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "owner", "create_time", "job", "digest", "source_format", "architecture", "parameters", "layers", "hidden_size", "attention_heads", "key_value_heads", "vocabulary_size", "context_length", "size_bytes", "source_digests", "serving_export")
+    __slots__ = ("name", "owner", "create_time", "job", "digest", "source_format", "architecture", "parameters", "layers", "hidden_size", "attention_heads", "key_value_heads", "vocabulary_size", "context_length", "size_bytes", "source_digests", "conversion_error", "serving_export")
     class SourceDigestsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,7 @@ class Model(_message.Message):
     CONTEXT_LENGTH_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SOURCE_DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    CONVERSION_ERROR_FIELD_NUMBER: _ClassVar[int]
     SERVING_EXPORT_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
@@ -53,8 +54,9 @@ class Model(_message.Message):
     context_length: int
     size_bytes: int
     source_digests: _containers.ScalarMap[str, str]
+    conversion_error: float
     serving_export: str
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., digest: _Optional[str] = ..., source_format: _Optional[str] = ..., architecture: _Optional[str] = ..., parameters: _Optional[int] = ..., layers: _Optional[int] = ..., hidden_size: _Optional[int] = ..., attention_heads: _Optional[int] = ..., key_value_heads: _Optional[int] = ..., vocabulary_size: _Optional[int] = ..., context_length: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source_digests: _Optional[_Mapping[str, str]] = ..., serving_export: _Optional[str] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., digest: _Optional[str] = ..., source_format: _Optional[str] = ..., architecture: _Optional[str] = ..., parameters: _Optional[int] = ..., layers: _Optional[int] = ..., hidden_size: _Optional[int] = ..., attention_heads: _Optional[int] = ..., key_value_heads: _Optional[int] = ..., vocabulary_size: _Optional[int] = ..., context_length: _Optional[int] = ..., size_bytes: _Optional[int] = ..., source_digests: _Optional[_Mapping[str, str]] = ..., conversion_error: _Optional[float] = ..., serving_export: _Optional[str] = ...) -> None: ...
 
 class ImportModelRequest(_message.Message):
     __slots__ = ("model_id", "path", "request_id")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,6 +28,7 @@ Served = Annotated[
 def run(
     ctx: typer.Context,
     model: Served,
+    *,
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt; '-' or nothing reads stdin.")
     ] = None,
@@ -44,7 +46,14 @@ def run(
     if raw and system is not None:
         raise typer.BadParameter("--system needs the chat template, which --raw leaves out")
     prompt = _read_stdin() if words in (None, [], ["-"]) else " ".join(words)
-    sampling = _sampling(max_tokens, temperature, top_p, top_k, seed, stop)
+    sampling: Sampling = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "stop": stop or [],
+    }
     with session(ctx, as_json) as (client, out):
         if raw:
             _speak(out, client.generate(model, prompt=prompt, **sampling))
@@ -56,6 +65,7 @@ def run(
 def chat(
     ctx: typer.Context,
     model: Served,
+    *,
     system: System = None,
     max_tokens: MaxTokens = None,
     temperature: Temperature = None,
@@ -67,8 +77,15 @@ def chat(
 ) -> None:
     """Talk with a model. Ctrl-D ends the conversation, Ctrl-C a reply."""
     with suppress(ImportError):
-        import readline  # noqa: F401  - gives input() a history and line editing
-    sampling = _sampling(max_tokens, temperature, top_p, top_k, seed, stop)
+        import_module("readline")  # gives input() a history and line editing
+    sampling: Sampling = {
+        "max_tokens": max_tokens,
+        "temperature": temperature,
+        "top_p": top_p,
+        "top_k": top_k,
+        "seed": seed,
+        "stop": stop or [],
+    }
     conversation = _system_message(system)
     with session(ctx, as_json) as (client, out):
         while True:
@@ -112,24 +129,6 @@ def _speak(out: Output, responses: Iterable[GenerateResponse]) -> str:
 
 def _system_message(system: str | None) -> list[dict[str, str]]:
     return [] if system is None else [{"role": "system", "content": system}]
-
-
-def _sampling(
-    max_tokens: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    top_k: int | None,
-    seed: int | None,
-    stop: list[str] | None,
-) -> Sampling:
-    return {
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-        "top_p": top_p,
-        "top_k": top_k,
-        "seed": seed,
-        "stop": stop or [],
-    }
 
 
 def _read_stdin() -> str:

@@ -31,6 +31,7 @@ def add(
     ctx: typer.Context,
     dataset_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the new data set.")],
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, metavar="FILE", help="The training table.")],
+    *,
     table_format: Annotated[
         TableFormat | None, typer.Option("--format", help="Format of the tables. [default: FILE's suffix]")
     ] = None,
@@ -48,7 +49,10 @@ def add(
     seed: Annotated[int | None, typer.Option(help="Seed of the split. [default: 0]")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Upload a table: labelled rows (--text-column, --label-column), or prompts and completions."""
+    """Upload a table.
+
+    Its rows are labelled (--text-column, --label-column), or prompts with completions.
+    """
     with session(ctx, as_json) as (client, out):
         total_bytes = file.stat().st_size + (test.stat().st_size if test else 0)
         with upload_bar(total_bytes) as advance:
@@ -105,7 +109,10 @@ def preview(
     rows: Annotated[int, typer.Option(help="Training rows to show, 1 to 100.")] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """Show rows as a model sees them. What it is trained on is coloured, or stands between ⟦ and ⟧."""
+    """Show rows as a model sees them.
+
+    What it is trained on is coloured, or stands between ⟦ and ⟧.
+    """
     with session(ctx, as_json) as (client, out):
         response = client.preview_dataset(name, model, rows)
         if out.as_json:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -63,6 +62,8 @@ def logs(
             for event in client.watch_job(name):
                 _print_event(out, event)
         else:
+            import asyncio
+
             asyncio.run(_replay(client.connection, name, lambda event: _print_event(out, event)))
 
 
@@ -99,6 +100,8 @@ def _print_event(out: Output, event: JobEvent) -> None:
 
 async def _replay(connection: Connection, name: str, show: Callable[[JobEvent], None]) -> None:
     """Shows the events so far. WatchJob does not say where the replay ends, so a second of silence is taken for it."""
+    import asyncio
+
     from honed.client import AsyncClient
 
     async with AsyncClient(connection.address, token=connection.token) as client:

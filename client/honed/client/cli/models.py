@@ -21,6 +21,7 @@ def import_(
     ctx: typer.Context,
     model_id: Annotated[str, typer.Argument(metavar="ID", help="Id of the new model.")],
     path: Annotated[str, typer.Argument(metavar="PATH", help="A GGUF file or a Hugging Face safetensors folder.")],
+    *,
     sha256: Annotated[
         list[str] | None,
         typer.Option(metavar="FILE=HEX", help="SHA-256 that a file must have on arrival; may be repeated."),
@@ -31,7 +32,10 @@ def import_(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Import a base model: upload it from here, or take it from a path of the daemon."""
+    """Import a base model.
+
+    It is uploaded from here, or taken from a path on the daemon's machine.
+    """
     expected = _digests(sha256 or [])
     if server_path and expected:
         raise typer.BadParameter("digests are checked on upload; they do not go with --server-path")

@@ -67,7 +67,9 @@ def as_dict(message: Message) -> dict[str, Any]:
     """A message as JSON: proto field names, unset scalars included, 64-bit integers as strings (the proto3 mapping)."""
     from google.protobuf.json_format import MessageToDict
 
-    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    fields = MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+    # In the order of the contract; by itself protobuf puts the unset ones last.
+    return {field.name: fields[field.name] for field in message.DESCRIPTOR.fields if field.name in fields}
 
 
 def _print_json(data: object) -> None:

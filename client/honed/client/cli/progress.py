@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -44,9 +44,7 @@ def follow(client: Client, name: str) -> Job:
         with _view() as show:
             return client.wait_job(name, on_event=show)
     except KeyboardInterrupt:
-        note(
-            f"\n{name} goes on; follow it with: hone jobs wait {_id(name)}, cancel it with: hone jobs cancel {_id(name)}"
-        )
+        note(f"\n{name} goes on. Follow it: hone jobs wait {_id(name)}. Cancel it: hone jobs cancel {_id(name)}.")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -80,7 +78,7 @@ def describe(event: JobEvent) -> str:
 
 
 @contextmanager
-def upload_bar(total_bytes: int) -> Iterator[Callable[[int], None]]:
+def upload_bar(total_bytes: int) -> Generator[Callable[[int], None]]:
     """A bar that is told how many bytes have been sent; silent where stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda _: None
@@ -106,7 +104,7 @@ def _view() -> AbstractContextManager[ShowEvent]:
 
 
 @contextmanager
-def _lines() -> Iterator[ShowEvent]:
+def _lines() -> Generator[ShowEvent]:
     """A line for each event, but of a phase's steps only those that complete another tenth of it."""
     tenth = 0
 
@@ -125,7 +123,7 @@ def _lines() -> Iterator[ShowEvent]:
 
 
 @contextmanager
-def _bar() -> Iterator[ShowEvent]:
+def _bar() -> Generator[ShowEvent]:
     """A bar for the phase, with everything else as lines above it."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -136,6 +134,7 @@ def _bar() -> Iterator[ShowEvent]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}", markup=False),
         console=Console(stderr=True),
+        transient=True,
     ) as bar:
         task = bar.add_task("waiting", total=None, figures="")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Globals:
 
 
 @contextmanager
-def session(ctx: typer.Context, as_json: bool) -> Iterator[tuple[Client, Output]]:
+def session(ctx: typer.Context, as_json: bool) -> Generator[tuple[Client, Output]]:
     """The client and the output of one command. `as_json` is the command's own --json.
 
     Raises:

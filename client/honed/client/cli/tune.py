@@ -37,6 +37,7 @@ class GraphFormat(StrEnum):
 def tune(
     ctx: typer.Context,
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
+    *,
     model: Annotated[str, typer.Option(help="The base: ID or models/ID.")],
     data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
     base: Annotated[Base, typer.Option(help="Number format of the frozen base.")] = Base.NF4,
@@ -67,7 +68,10 @@ def tune(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tune an adapter on a data set, with an evaluation before and after."""
+    """Tune an adapter on a data set.
+
+    The base before and the adapter after are evaluated on the held-out rows.
+    """
     with session(ctx, as_json) as (client, out):
         from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, TuneSpec
 
@@ -98,12 +102,16 @@ def tune(
 def evaluate(
     ctx: typer.Context,
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="models/ID, adapters/ID or exports/ID.")],
+    *,
     data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
     few_shot: FewShot = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Evaluate a model, an adapter or an export on a data set's test rows."""
+    """Evaluate on a data set's test rows.
+
+    A model is asked zero-shot and few-shot, an adapter and an export as they are.
+    """
     with session(ctx, as_json) as (client, out):
         queued = client.evaluate(subject, data, few_shot=few_shot)
         if job := settle(client, out, queued, wait=not no_wait):
@@ -114,6 +122,7 @@ def export(
     ctx: typer.Context,
     export_id: Annotated[str, typer.Argument(metavar="EXPORT", help="Id of the new export.")],
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="adapters/ID or models/ID.")],
+    *,
     graph_format: Annotated[GraphFormat, typer.Option("--format", help="Format of the graph.")] = GraphFormat.ONNX_INT8,
     data: Annotated[
         str | None,
@@ -122,7 +131,10 @@ def export(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Convert an adapter or a model into what the engine serves, and measure how closely it follows."""
+    """Convert into what the engine serves.
+
+    How closely the export follows its source is measured, and printed when it is done.
+    """
     with session(ctx, as_json) as (client, out):
         queued = client.export(export_id, source, format=graph_format.value, dataset=data)
         if job := settle(client, out, queued, wait=not no_wait):
@@ -133,10 +145,10 @@ def export(
 
 def parity_text(parity: Parity) -> str:
     """The parity of an export in a few lines."""
+    ties = f"{parity.near_ties} of the others are ties within {parity.near_tie_nats:g} nats"
     lines = [
         f"parity on {parity.rows} rows ({parity.tokens} tokens) of {parity.source}",
-        f"same most likely token  {share(parity.top1_agreement)} ({parity.near_ties} of the others"
-        f" are ties within {parity.near_tie_nats:g} nats)",
+        f"same most likely token  {share(parity.top1_agreement)} ({ties})",
         f"KL                      mean {parity.mean_kl:.2e}, max {parity.max_kl:.2e} nats",
     ]
     if parity.HasField("reference_accuracy") and parity.HasField("accuracy"):

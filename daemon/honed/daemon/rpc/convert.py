@@ -129,7 +129,9 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         dataset=spec.dataset,
         spec=spec,
         size_bytes=stored.size_bytes,
-        contract=adapters_pb2.Contract(**facts["contract"]),
+        contract=adapters_pb2.Contract(
+            **{name: value for name, value in facts["contract"].items() if name != "base_precision"}
+        ),
         training=adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
         evaluations=[evaluation(each) for each in facts["evaluations"]],
     )

@@ -1,0 +1,97 @@
+"""The frozen base: loaded from an imported folder, its linear layers put into the number format to tune against."""
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import bitsandbytes as bnb
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from honed.quantize import Nf4, nf4
+
+Precision = Literal["nf4", "bf16"]
+
+_LONGEST_PLAIN_ATTENTION = 512
+
+
+def device() -> torch.device:
+    """The device to tune on: CUDA where there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """A causal language model from an imported folder, all weights in `dtype`, frozen, in evaluation mode."""
+    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        local_files_only=True,
+        trust_remote_code=False,
+        use_safetensors=True,
+    )
+    return model.to(device()).eval().requires_grad_(False)
+
+
+def prepare_attention(model: PreTrainedModel, longest_row: int) -> None:
+    """Selects the attention to train with, for rows of at most `longest_row` tokens.
+
+    On the CPU the backward of torch's fused attention takes longer than all of transformers' plain one for short rows
+    (docs/decisions.md has the figures); the plain one's score matrices grow with the square of the length.
+    """
+    if device().type == "cpu" and longest_row <= _LONGEST_PLAIN_ATTENTION:
+        model.set_attn_implementation("eager")
+
+
+def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequantized: bool) -> str:
+    """Puts every linear layer but the head into `precision`, in place, and returns the digest of the quantised tensors.
+
+    NF4 layers hold the packed weights and dequantise in every product, as QLoRA does; with `keep_dequantized` they
+    hold what the dequantising gives instead: the same products bit for bit, at 4 times the memory of the layer and
+    without its time.
+    """
+    digest = hashlib.sha256()
+    if precision == "bf16":
+        digest.update(f"torch {metadata.version('torch')} bfloat16".encode())
+    else:
+        digest.update(nf4.version().encode())
+    for name, layer in list(model.named_modules()):
+        if not isinstance(layer, nn.Linear) or layer is model.get_output_embeddings():
+            continue
+        digest.update(name.encode())
+        if precision == "bf16":
+            digest.update(layer.weight.detach().cpu().view(torch.uint8).numpy().tobytes())
+            continue
+        quantised = Nf4.quantize(layer.weight.data)
+        quantised.update(digest)
+        if keep_dequantized:
+            layer.weight.data = quantised.dequantize()
+        else:
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, _linear4bit(layer))
+    return digest.hexdigest()
+
+
+def has_room_for_dequantized() -> bool:
+    """Whether the weights may be kept dequantised: on a CPU they were just loaded whole, so they fit; a GPU's memory is
+    what NF4 is there to save."""
+    return device().type == "cpu"
+
+
+def _linear4bit(layer: nn.Linear) -> nn.Module:
+    replacement = bnb.nn.Linear4bit(
+        layer.in_features,
+        layer.out_features,
+        bias=layer.bias is not None,
+        compute_dtype=layer.weight.dtype,
+        quant_type="nf4",
+        compress_statistics=True,
+        device="meta",
+    )
+    replacement.weight = bnb.nn.Params4bit(
+        layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True
+    )
+    replacement.bias = layer.bias
+    return replacement.to(layer.weight.device)

@@ -1,0 +1,73 @@
+"""Rows to padded batches: pure but for torch as the container."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from honed.data import TokenizedExample
+
+_IGNORED = -100
+_BUCKET_BATCHES = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows padded on the right to the longest one.
+
+    A causal model never lets a token see what stands behind it, so right padding needs no attention mask.
+
+    Attributes:
+        ids: [B, T] token ids; padding repeats 0.
+        targets: [B, T]; targets[b, t] is the id to predict at t, or -100 where no loss is computed.
+        tokens: real tokens.
+    """
+
+    ids: Tensor
+    targets: Tensor
+    tokens: int
+
+    @classmethod
+    def of(cls, rows: Sequence[TokenizedExample]) -> "Batch":
+        longest = max(map(len, rows))
+        ids = torch.zeros((len(rows), longest), dtype=torch.long)
+        targets = torch.full((len(rows), longest), _IGNORED)
+        for place, row in enumerate(rows):
+            ids[place, : len(row)] = torch.tensor(row.prompt + row.reply)
+            targets[place, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(row.reply)
+        return cls(ids, targets, sum(map(len, rows)))
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Batches of an epoch; the last one may be smaller."""
+    return -(-rows // batch_size)
+
+
+def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of the rows of each batch of an epoch: shuffled, then sorted by length within stretches of 8 batches, so
+    that a batch holds rows of like length and padding stays small. Every row comes once; the order depends on the
+    seed and the epoch alone."""
+    draw = random.Random(f"{seed}:{epoch}")  # noqa: S311 - a shuffle, no secret
+    order = list(range(len(lengths)))
+    draw.shuffle(order)
+    stretch = batch_size * _BUCKET_BATCHES
+    order = [
+        index
+        for start in range(0, len(order), stretch)
+        for index in sorted(order[start : start + stretch], key=lengths.__getitem__)
+    ]
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    draw.shuffle(batches)
+    return batches
+
+
+def endless_batches(rows: Sequence[TokenizedExample], batch_size: int, seed: int) -> Iterator[Batch]:
+    """Batches of epoch after epoch."""
+    lengths = [len(row) for row in rows]
+    epoch = 0
+    while True:
+        for indices in epoch_order(lengths, batch_size, seed, epoch):
+            yield Batch.of([rows[index] for index in indices])
+        epoch += 1

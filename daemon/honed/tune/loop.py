@@ -1,0 +1,135 @@
+"""The training loop: completion-only loss, computed where the labels are and nowhere else.
+
+The head of a small model costs as much as many of its layers; prompts need no logits, so only the hidden states at
+reply positions are multiplied by it.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from torch.nn import functional
+
+from honed.data import TokenizedExample
+from honed.errors import InvalidInput
+from honed.tune.batches import Batch, endless_batches, steps_per_epoch
+from honed.tune.lora import trainable_parameters
+
+_IGNORED = -100
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Numbers of a run; see honed.v1.TuneSpec for their meaning and ranges."""
+
+    learning_rate: float
+    epochs: float
+    max_steps: int | None
+    batch_size: int
+    warmup_fraction: float
+    max_gradient_norm: float
+    weight_decay: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one optimiser step did. Losses are in nats per trained token; tokens are real ones, padding not counted."""
+
+    step: int
+    total_steps: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+    validation_loss: float | None
+
+
+def run(
+    model: PeftModel,
+    train: Sequence[TokenizedExample],
+    validation: Sequence[TokenizedExample],
+    settings: LoopSettings,
+) -> Iterator[Step]:
+    """Trains the model's adapters in place and yields after every step; `tokens` and `seconds` are sums so far.
+
+    The learning rate rises linearly over the warm-up and falls to 0 on a half cosine (AdamW: Loshchilov & Hutter
+    2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch.
+
+    Raises:
+        InvalidInput: the loss is no longer a number.
+    """
+    per_epoch = steps_per_epoch(len(train), settings.batch_size)
+    total = max(1, math.ceil(per_epoch * settings.epochs))
+    total = min(total, settings.max_steps or total)
+    parameters = trainable_parameters(model)
+    optimizer = torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+    torch.manual_seed(settings.seed)
+    model.train()
+    tokens, seconds, began = 0, 0.0, time.monotonic()
+    batches = endless_batches(train, settings.batch_size, settings.seed)
+    for step, batch in zip(range(1, total + 1), batches, strict=False):
+        rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = mean_loss(model, batch)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
+        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            raise InvalidInput(
+                f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
+                f"(now {settings.learning_rate:g}).",
+                reason="LOSS_NOT_FINITE",
+                step=step,
+            )
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        tokens += batch.tokens
+        seconds += time.monotonic() - began
+        checked = validation and (step % per_epoch == 0 or step == total)
+        validation_loss = evaluate_loss(model, validation, settings.batch_size) if checked else None
+        yield Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
+        began = time.monotonic()
+    model.eval()
+
+
+def schedule(step: int, total: int, warmup_fraction: float) -> float:
+    """Factor of the learning rate at a step from 1: linear up to the end of the warm-up, then a half cosine."""
+    warmup = math.ceil(total * warmup_fraction)
+    if step <= warmup:
+        return step / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
+
+
+def mean_loss(model: PeftModel, batch: Batch) -> Tensor:
+    """Cross-entropy over the trained tokens of a batch, their mean, in float32."""
+    causal: Any = model.get_base_model()
+    where = next(causal.parameters()).device
+    hidden = causal.get_decoder()(input_ids=batch.ids.to(where), use_cache=False).last_hidden_state  # [B, T, D]
+    targets = batch.targets.to(where)
+    trained = targets != _IGNORED
+    logits = causal.get_output_embeddings()(hidden[trained]).float()  # [N, V], N trained tokens
+    return functional.cross_entropy(logits, targets[trained])
+
+
+@torch.inference_mode()
+def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
+    """Mean loss over the trained tokens of rows, without dropout."""
+    model.eval()
+    total = count = 0.0
+    ordered = sorted(rows, key=len)
+    for start in range(0, len(ordered), batch_size):
+        batch = Batch.of(ordered[start : start + batch_size])
+        trained = int((batch.targets != _IGNORED).sum())
+        total += mean_loss(model, batch).item() * trained
+        count += trained
+    model.train()
+    return total / count

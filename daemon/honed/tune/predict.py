@@ -1,0 +1,182 @@
+"""The torch side of evaluation and parity: greedy replies, likelihoods of replies, and reference log-probabilities.
+
+Prompts that begin alike (few-shot prompts do) share one pass over what they have in common.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import DynamicCache
+
+from honed.evaluate import Progress
+
+_BATCH_ROWS = 16
+_SHORTEST_SHARED_PREFIX = 16
+
+
+@dataclass(frozen=True)
+class _Suffixes:
+    """What is left of some prompts behind a shared prefix, padded on the left.
+
+    Attributes:
+        ids: [B, S] token ids.
+        real: [B, S] False on padding.
+        positions: [B, S] places in the whole prompt.
+        cache: keys and values of the prefix, repeated for B rows.
+        prefix: tokens of the prefix.
+    """
+
+    ids: Tensor
+    real: Tensor
+    positions: Tensor
+    cache: DynamicCache
+    prefix: int
+
+
+class TorchPredictor:
+    """A causal language model of transformers as a `honed.evaluate.Predictor`."""
+
+    def __init__(self, model: Any) -> None:
+        self._causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._device = next(self._causal.parameters()).device
+
+    @torch.inference_mode()
+    def generate(
+        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_ids: frozenset[int], progress: Progress
+    ) -> list[list[int]]:
+        """Greedy replies, each up to and without its stop token."""
+        replies: list[list[int]] = [[] for _ in prompts]
+        done = 0
+        for rows, suffixes in self._batches(prompts):
+            mask = torch.cat([suffixes.real.new_ones(len(rows), suffixes.prefix), suffixes.real], dim=1)
+            ids, positions = suffixes.ids, suffixes.positions
+            open_rows = set(rows)
+            for _ in range(max_new_tokens):
+                output = self._causal(
+                    input_ids=ids,
+                    attention_mask=mask.long(),
+                    position_ids=positions,
+                    past_key_values=suffixes.cache,
+                    use_cache=True,
+                    logits_to_keep=1,
+                )
+                best = output.logits[:, -1].argmax(dim=-1)
+                for row, token in zip(rows, best.tolist(), strict=True):
+                    if token in stop_ids:
+                        open_rows.discard(row)
+                    elif row in open_rows:
+                        replies[row].append(token)
+                if not open_rows:
+                    break
+                ids, positions = best[:, None], positions[:, -1:] + 1
+                mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            done += len(rows)
+            progress(done, len(prompts))
+        return replies
+
+    @torch.inference_mode()
+    def score(
+        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], progress: Progress
+    ) -> list[list[float]]:
+        """Log-likelihood of each reply after each prompt.
+
+        All replies go through in one pass behind their prompt: each sees the prompt and itself, not its neighbours
+        (tree attention, as in Miao et al. 2024, arXiv 2305.09781).
+        """
+        flat = [token for reply in replies for token in reply]
+        bounds = [0]
+        for reply in replies:
+            bounds.append(bounds[-1] + len(reply))
+        depth = torch.tensor([place for reply in replies for place in range(len(reply))], device=self._device)
+        owner = torch.tensor([i for i, reply in enumerate(replies) for _ in reply], device=self._device)
+        tree = (owner[:, None] == owner[None, :]) & (depth[:, None] >= depth[None, :])  # [R, R]
+        scores: list[list[float]] = [[] for _ in prompts]
+        done = 0
+        for rows, suffixes in self._batches(prompts):
+            batch, length = suffixes.ids.shape
+            tail = torch.tensor(flat, device=self._device).expand(batch, -1)  # [B, R]
+            ends = suffixes.positions[:, -1:] + 1
+            causal = torch.ones(length, length, dtype=torch.bool, device=self._device).tril()
+            visible = torch.zeros(
+                batch, length + len(flat), suffixes.prefix + length + len(flat), dtype=torch.bool, device=self._device
+            )
+            visible[:, :, : suffixes.prefix] = True
+            visible[:, :length, suffixes.prefix : suffixes.prefix + length] = causal & suffixes.real[:, None, :]
+            visible[:, length:, suffixes.prefix : suffixes.prefix + length] = suffixes.real[:, None, :]
+            visible[:, length:, suffixes.prefix + length :] = tree
+            dtype = self._causal.dtype
+            mask = torch.zeros(visible.shape, dtype=dtype, device=self._device)
+            mask.masked_fill_(~visible, torch.finfo(dtype).min)
+            hidden = self._causal.get_decoder()(
+                input_ids=torch.cat([suffixes.ids, tail], dim=1),
+                attention_mask=mask[:, None],
+                position_ids=torch.cat([suffixes.positions, ends + depth], dim=1),
+                past_key_values=suffixes.cache,
+                use_cache=True,
+            ).last_hidden_state[:, length - 1 :]  # the prompt's last place, then the replies' [B, 1 + R, D]
+            likelihood = self._causal.get_output_embeddings()(hidden).float().log_softmax(dim=-1)
+            # The token at place j of the replies is predicted at j (shifted by one), a reply's first at the prompt.
+            source = torch.where(depth == 0, 0, torch.arange(len(flat), device=self._device))
+            chosen = likelihood[:, source].gather(2, tail[:, :, None])[:, :, 0]  # [B, R]
+            for row, values in zip(rows, chosen.tolist(), strict=True):
+                scores[row] = [sum(values[start:end]) for start, end in pairwise(bounds)]
+            done += len(rows)
+            progress(done, len(prompts))
+        return scores
+
+    @torch.inference_mode()
+    def log_probabilities(
+        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]]
+    ) -> Iterator[NDArray[np.float32]]:
+        """Teacher-forced log-probabilities [T, V] at the T tokens of each prompt's reply."""
+        for prompt, reply in zip(prompts, replies, strict=True):
+            ids = torch.tensor([[*prompt, *reply]], device=self._device)
+            hidden = self._causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[0]
+            logits = self._causal.get_output_embeddings()(hidden[len(prompt) - 1 : -1])
+            yield logits.float().log_softmax(dim=-1).cpu().numpy()
+
+    def _batches(self, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], _Suffixes]]:
+        """Rows of like length together, with the shared prefix already in their cache."""
+        shared = _shared_prefix(prompts)
+        cache = DynamicCache()
+        if shared:
+            ids = torch.tensor([prompts[0][:shared]], device=self._device)
+            cache = self._causal.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True).past_key_values
+        order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+        for start in range(0, len(order), _BATCH_ROWS):
+            rows = order[start : start + _BATCH_ROWS]
+            longest = max(len(prompts[row]) for row in rows) - shared
+            ids = torch.zeros((len(rows), longest), dtype=torch.long)
+            real = torch.zeros((len(rows), longest), dtype=torch.bool)
+            for place, row in enumerate(rows):
+                suffix = prompts[row][shared:]
+                ids[place, longest - len(suffix) :] = torch.tensor(suffix)
+                real[place, longest - len(suffix) :] = True
+            positions = shared + (real.long().cumsum(dim=1) - 1).clamp(min=0)
+            own = copy.deepcopy(cache)
+            if shared:
+                own.batch_repeat_interleave(len(rows))
+            yield (
+                rows,
+                _Suffixes(
+                    ids.to(self._device), real.to(self._device), positions.to(self._device), own, shared
+                ),
+            )
+
+
+def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:
+    """Tokens with which all prompts begin, if worth a pass of their own; never a whole prompt."""
+    if len(prompts) < 2:
+        return 0
+    limit = min(map(len, prompts)) - 1
+    length = next(
+        (place for place in range(limit) if any(prompt[place] != prompts[0][place] for prompt in prompts)), limit
+    )
+    return length if length >= _SHORTEST_SHARED_PREFIX else 0

@@ -1,0 +1,131 @@
+"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves."""
+
+import random
+import resource
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from honed import manifest
+from honed.data import Example, Prepared, Renderer, TokenizedExample
+from honed.errors import InvalidInput
+from honed.tune import base, lora
+from honed.tune.loop import LoopSettings, Step, run as run_loop
+from honed.tune.predict import TorchPredictor
+from honed.worker.contract import TuneWork
+from honed.worker.contracts import Contract, weights_digest
+from honed.worker.evaluation import evaluate_base, evaluate_tuned
+from honed.worker.report import Report
+
+
+def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
+    """Writes output/adapter."""
+    report.phase("reading data")
+    model_folder = Path(work.model)
+    manifest.verify(model_folder)
+    data = Prepared.load(Path(work.dataset))
+    renderer = Renderer.load(model_folder)
+    train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
+    train = [renderer.example(example) for example in train_examples]
+    validation = [renderer.example(example) for example in validation_examples]
+    longest = max(map(len, (*train, *validation)))
+    report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
+
+    report.phase("loading the base")
+    model = base.load(model_folder, torch.bfloat16)
+    _require_fit(train, validation, model.config.max_position_embeddings)
+    evaluate = work.evaluate and bool(data.test)
+    evaluations = (
+        evaluate_base(TorchPredictor(model), renderer, data, work.few_shot, report) if evaluate else []
+    )
+    report.phase("quantising")
+    digest = base.quantize_linears(
+        model, work.base_precision, keep_dequantized=base.has_room_for_dequantized()
+    )
+    contract = Contract.of(model_folder, work.base_precision, digest, renderer)
+    adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
+    trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
+    report.log(f"{trainable:,} trained parameters.")
+
+    report.phase("tuning")
+    base.prepare_attention(model, longest)
+    settings = LoopSettings(
+        learning_rate=work.learning_rate,
+        epochs=work.epochs,
+        max_steps=work.max_steps,
+        batch_size=work.batch_size,
+        warmup_fraction=work.warmup_fraction,
+        max_gradient_norm=work.max_gradient_norm,
+        weight_decay=work.weight_decay,
+        seed=work.seed,
+    )
+    steps: list[Step] = []
+    for step in run_loop(adapted, train, validation, settings):
+        steps.append(step)
+        report.progress(
+            step=step.step,
+            total_steps=step.total_steps,
+            loss=step.loss,
+            validation_loss=step.validation_loss,
+            learning_rate=step.learning_rate,
+            gradient_norm=step.gradient_norm,
+            tokens_per_s=step.tokens / step.seconds,
+            eta_s=step.seconds / step.step * (step.total_steps - step.step),
+        )
+    if evaluate:
+        evaluations += evaluate_tuned(TorchPredictor(adapted), renderer, data, "tuned", report)
+
+    report.phase("saving")
+    folder = output / "adapter"
+    folder.mkdir()
+    lora.save(adapted, folder, weights_digest(model_folder))
+    contract.save(folder)
+    made = manifest.write(folder)
+    facts = {
+        "contract": asdict(contract),
+        "training": _summary(steps, len(train), work.batch_size, trainable),
+        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+    }
+    return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}}
+
+
+def hold_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[list[Example], list[Example]]:
+    """Training and validation examples; the validation rows are drawn by seed, fewer than all."""
+    count = min(round(len(examples) * fraction), len(examples) - 1)
+    drawn = set(random.Random(f"validation:{seed}").sample(range(len(examples)), count))  # noqa: S311 - no secret
+    train = [example for index, example in enumerate(examples) if index not in drawn]
+    return train, [examples[index] for index in sorted(drawn)]
+
+
+def _require_fit(
+    train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample], context_length: int
+) -> None:
+    """Nothing is truncated: a row longer than the context is an error with its length."""
+    too_long = [len(row) for row in (*train, *validation) if len(row) > context_length]
+    if too_long:
+        raise InvalidInput(
+            f"{len(too_long)} row(s) are longer than the model's context of {context_length} tokens; the longest has "
+            f"{max(too_long)}. Shorten or remove them.",
+            reason="ROWS_TOO_LONG",
+            rows=len(too_long),
+            longest_tokens=max(too_long),
+            limit_tokens=context_length,
+        )
+
+
+def _summary(steps: Sequence[Step], rows: int, batch_size: int, trainable: int) -> dict[str, Any]:
+    last = steps[-1]
+    epoch = steps[-max(1, rows // batch_size) :]
+    summary = {
+        "steps": last.step,
+        "tokens": last.tokens,
+        "seconds": last.seconds,
+        "tokens_per_s": last.tokens / last.seconds,
+        "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "trainable_parameters": trainable,
+        "final_loss": sum(step.loss for step in epoch) / len(epoch),
+    }
+    return summary | ({} if last.validation_loss is None else {"validation_loss": last.validation_loss})

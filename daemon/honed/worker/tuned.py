@@ -1,0 +1,30 @@
+"""A tuned model as it was trained: the base in its training precision, the adapter attached, its contract checked."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from honed import manifest
+from honed.data import Renderer
+from honed.tune import base, lora
+from honed.worker.contracts import Contract
+
+
+def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dtype) -> PeftModel:
+    """Loads a tuned model that computes in `dtype`.
+
+    The base is quantised from bfloat16, as in training, whatever `dtype` is; only then is it widened.
+
+    Raises:
+        InvalidInput: a file of the base or the adapter was changed.
+        WrongState: the contract does not hold.
+    """
+    manifest.verify(model_folder)
+    manifest.verify(adapter)
+    contract = Contract.load(adapter)
+    model: Any = base.load(model_folder, torch.bfloat16)
+    digest = base.quantize_linears(model, contract.base_precision, keep_dequantized=True)
+    contract.require(Contract.of(model_folder, contract.base_precision, digest, renderer))
+    return lora.load(model.to(dtype), adapter)

@@ -1,0 +1,365 @@
+"""The command line in this process, against the twin: what goes to stdout, what to stderr, and the exit code."""
+
+import hashlib
+import inspect
+import json
+
+import pytest
+from honed.client.cli.app import app
+from honed.client.cli.tune import tune
+from honed.v1.datasets_pb2 import Dataset
+from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, TuneSpec
+from honed.v1.models_pb2 import Model
+from typer.main import get_command
+from typer.testing import CliRunner
+
+
+@pytest.fixture
+def hone(address):
+    """Runs a command against the twin."""
+    return run_hone
+
+
+def run_hone(*args, stdin=None):
+    return CliRunner().invoke(app, [str(arg) for arg in args], input=stdin, catch_exceptions=False)
+
+
+def leaf_commands(command, path=()):
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, child in command.commands.items():
+        yield from leaf_commands(child, (*path, name))
+
+
+COMMANDS = list(leaf_commands(get_command(app)))
+
+# Options and what is shown
+
+
+def test_the_commands_are_those_of_the_architecture():
+    assert [" ".join(path) for path, _ in COMMANDS] == [
+        "status",
+        "tune",
+        "eval",
+        "export",
+        "run",
+        "chat",
+        *(f"models {name}" for name in ("import", "ls", "show", "rm")),
+        *(f"data {name}" for name in ("add", "ls", "show", "preview", "rm")),
+        *(f"jobs {name}" for name in ("ls", "show", "logs", "wait", "cancel", "rm")),
+        *(f"adapters {name}" for name in ("ls", "show", "rm")),
+        *(f"exports {name}" for name in ("ls", "show", "rm")),
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path, _ in COMMANDS], ids=" ".join)
+def test_every_command_has_help_and_takes_json(path):
+    result = run_hone(*path, "--help")
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+
+
+def test_every_field_of_a_tune_spec_is_an_option():
+    names = {"dataset": "data", "base_precision": "base"}
+    fields = {names.get(field.name, field.name) for field in TuneSpec.DESCRIPTOR.fields}
+    assert fields <= inspect.signature(tune).parameters.keys()
+
+
+def test_the_status_is_printed_as_fields_with_readable_sizes(hone):
+    result = hone("status")
+    assert result.exit_code == 0
+    assert "version           0.1.0\n" in result.stdout
+    assert "daemon_rss_bytes  50.0 MiB (52428800 bytes)\n" in result.stdout
+    assert "running_job       –\n" in result.stdout
+
+
+@pytest.mark.parametrize("args", [("--json", "status"), ("status", "--json")])
+def test_json_may_stand_before_the_command_or_after_it(hone, args):
+    status = json.loads(hone(*args).stdout)
+    assert status["version"] == "0.1.0"
+    assert status["queued_jobs"] == 0
+
+
+def test_the_address_option_comes_before_the_environment(address, monkeypatch):
+    monkeypatch.setenv("HONED_ADDRESS", "unix:/nowhere")
+    assert run_hone("--address", address, "status").exit_code == 0
+
+
+def test_the_token_files_content_is_sent(hone, bookkeeper, tmp_path):
+    file = tmp_path / "token"
+    file.write_text("secret\n")
+    assert hone("--token-file", file, "status").exit_code == 0
+    assert bookkeeper.calls == [("/honed.v1.SystemService/GetStatus", "Bearer secret")]
+
+
+# Exit codes
+
+
+@pytest.mark.parametrize(
+    ("args", "exit_code", "message"),
+    [
+        (("nonsense",), 2, "No such command 'nonsense'"),
+        (("tune", "a"), 2, "Missing option '--model'"),
+        (("tune", "a", "--model", "m", "--data", "d", "--rank", "many"), 2, "Invalid value for '--rank'"),
+        (("data", "add", "d", "/nothing.csv"), 2, "does not exist"),
+        (("models", "import", "m", "/nothing"), 2, "--server-path"),
+        (("models", "import", "m", "/tmp", "--sha256", "abc"), 2, "FILE=HEX"),
+        (("models", "import", "m", "/srv", "--server-path", "--sha256", "a=b"), 2, "do not go with --server-path"),
+        (("run", "exports/e", "a", "--raw", "--system", "b"), 2, "--system needs the chat template"),
+        (("run", "bare", "a"), 2, "hone: the name must be exports/ID or adapters/ID or models/ID, found 'bare'"),
+        (("models", "show", "m"), 3, "hone: there is no models/m\n(MODEL_NOT_FOUND)\n"),
+        (("run", "exports/private", "a"), 4, "hone: this is not yours"),
+        (("tune", "a", "--model", "m", "--data", "d", "--batch-size", "4096"), 6, "(MEMORY_EXCEEDED)"),
+        (("tune", "doomed", "--model", "m", "--data", "d"), 7, "hone: jobs/1 failed: the worker was killed"),
+    ],
+)
+def test_an_error_has_its_message_and_its_exit_code(hone, args, exit_code, message):
+    result = hone(*args)
+    assert result.exit_code == exit_code
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_refused_field_is_named_below_the_message(hone):
+    result = hone("tune", "a", "--model", "m", "--data", "d", "--rank", 1000)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "hone: the request is malformed\n  job.tune.rank: must be 1 to 512, found 1000\n(FIELD_INVALID)\n"
+    )
+
+
+def test_a_daemon_that_is_not_there_has_exit_code_5_and_a_hint(tmp_path):
+    result = run_hone("--address", f"unix:{tmp_path}/nobody", "status")
+    assert result.exit_code == 5
+    assert "Is the daemon running?" in result.stderr
+
+
+def test_a_malformed_address_is_a_usage_error(monkeypatch):
+    monkeypatch.setenv("HONED_ADDRESS", "nonsense")
+    result = run_hone("status")
+    assert result.exit_code == 2
+    assert "must be unix:PATH or host:port" in result.stderr
+
+
+def test_a_token_file_that_is_gone_is_a_plain_failure(hone, monkeypatch, tmp_path):
+    monkeypatch.setenv("HONED_TOKEN_FILE", str(tmp_path / "gone"))
+    result = hone("status")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("hone: [Errno 2]")
+
+
+# Models
+
+
+def test_a_model_is_uploaded_imported_listed_shown_and_deleted(hone, twin, tmp_path):
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    result = hone("models", "import", "m", file, "--sha256", f"model.gguf={hashlib.sha256(b'GGUF').hexdigest()}")
+    assert (result.exit_code, result.stdout) == (0, "models/m\n")
+    assert twin.uploads == {"model.gguf": b"GGUF"}
+    header, row = hone("models", "ls").stdout.splitlines()
+    assert header.split()[:3] == ["NAME", "ARCHITECTURE", "PARAMETERS"]
+    assert row.split()[:3] == ["models/m", "–", "1,000"]
+    assert json.loads(hone("models", "ls", "--json").stdout)[0]["name"] == "models/m"
+    assert hone("models", "show", "m").stdout.startswith("name ")
+    result = hone("models", "rm", "m")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "deleted m\n")
+    assert hone("models", "ls", "--json").stdout == "[]\n"
+
+
+def test_a_folder_with_sub_folders_is_a_usage_error(hone, tmp_path):
+    (tmp_path / "onnx").mkdir()
+    result = hone("models", "import", "m", tmp_path)
+    assert result.exit_code == 2
+    assert "remove these folders: onnx" in result.stderr
+
+
+def test_a_path_of_the_server_is_passed_on(hone, twin):
+    result = hone("models", "import", "m", "/srv/m", "--server-path", "--no-wait")
+    assert (result.exit_code, result.stdout) == (0, "jobs/1\n")
+    assert "hone jobs wait 1" in result.stderr
+    assert twin.resources["jobs/1"].import_model.source == "/srv/m"
+
+
+def test_names_from_elsewhere_cannot_steer_the_terminal(hone, twin):
+    twin.put(Model(name="models/m", architecture="\x1b[2Jllama"))
+    assert "\\x1b[2Jllama" in hone("models", "ls").stdout
+    assert "\x1b" not in hone("models", "show", "m").stdout
+
+
+# Data
+
+
+def test_a_table_is_added_with_its_columns(hone, twin, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\na,bug\n")
+    result = hone("data", "add", "d", file, "--text-column", "text", "--label-column", "label", "--seed", 0)
+    assert (result.exit_code, result.stdout) == (0, "datasets/d\n")
+    assert result.stderr == "1 training rows, 0 test rows, 2 labels\n"
+    assert twin.requests[0].shape.labelled.label_column == "label"
+    assert twin.requests[0].HasField("seed")
+    assert hone("data", "ls").stdout.splitlines()[1].split()[:5] == ["datasets/d", "labelled", "1", "0", "2"]
+
+
+def test_half_a_shape_is_a_usage_error(hone, tmp_path):
+    file = tmp_path / "rows.csv"
+    file.write_text("text,label\n")
+    result = hone("data", "add", "d", file, "--text-column", "text")
+    assert result.exit_code == 2
+    assert "both a text column and a label column" in result.stderr
+
+
+def test_a_preview_marks_what_is_trained_and_shows_control_characters(hone, twin):
+    twin.put(Dataset(name="datasets/d"))
+    result = hone("data", "preview", "d", "--model", "m", "--rows", 1)
+    assert result.stdout == (
+        "row 1: 4 tokens, 2 trained\n"
+        "<user>\\n\n"
+        "\\x1b[31mhelp⟦bug<end>⟧\n"
+        "\n"
+        "all training rows: 40 tokens, the longest 4\n"
+    )
+    assert json.loads(hone("data", "preview", "d", "--model", "m", "--json").stdout)["longest_tokens"] == 4
+
+
+# Work
+
+
+def test_tuning_is_followed_and_ends_with_the_evaluations_and_the_adapter(hone, twin):
+    result = hone("tune", "a", "--model", "m", "--data", "d", "--base", "bf16", "--lr", "1e-4", "--skip-evaluation")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "SUBJECT         MODE        CORRECT  ACCURACY\n"
+        "base zero-shot  free        6/12     50.0 %\n"
+        "tuned           likelihood  11/12    91.7 %\n"
+        "adapters/a\n"
+    )
+    assert result.stderr.splitlines() == [
+        "queued",
+        "running",
+        "working",
+        "1/2  loss 1.2500  1,500 tokens/s",
+        "base zero-shot: 6/12 (50.0 %)",
+        "tuned: 11/12 (91.7 %)",
+        "succeeded",
+    ]
+    spec = twin.requests[0].job.tune
+    assert (spec.base_precision, spec.learning_rate, spec.skip_evaluation) == (BASE_PRECISION_BF16, 1e-4, True)
+    assert not spec.HasField("rank")
+
+
+def test_json_of_a_followed_job_is_the_finished_job(hone):
+    job = json.loads(hone("tune", "a", "--model", "m", "--data", "d", "--json").stdout)
+    assert (job["state"], job["result"]) == ("STATE_SUCCEEDED", "adapters/a")
+
+
+def test_an_evaluation_prints_its_table(hone):
+    result = hone("eval", "adapters/a", "--data", "d")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1] == "base zero-shot  free        6/12     50.0 %"
+
+
+def test_an_export_prints_its_parity(hone):
+    result = hone("export", "e", "adapters/a", "--format", "onnx-fp32")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:3] == [
+        "exports/e",
+        "parity on 12 rows (24 tokens) of datasets/t",
+        "same most likely token  96.0 % (1 of the others are ties within 0 nats)",
+    ]
+    assert "96.0 %" in hone("exports", "ls").stdout
+    assert "parity.rows" in hone("exports", "show", "e").stdout
+
+
+def test_jobs_are_listed_shown_replayed_waited_for_and_deleted(hone):
+    hone("tune", "a", "--model", "m", "--data", "d", "--no-wait")
+    assert hone("jobs", "ls").stdout.splitlines()[1].split()[:3] == ["jobs/1", "tune", "succeeded"]
+    assert "tune.adapter_id" in hone("jobs", "show", "1").stdout
+    for follow in ((), ("-f",)):
+        lines = hone("jobs", "logs", "1", *follow).stdout.splitlines()
+        assert len(lines) == 7
+        assert lines[2].endswith("  working")
+    events = [json.loads(line) for line in hone("jobs", "logs", "1", "--json").stdout.splitlines()]
+    assert [event["sequence"] for event in events] == [str(sequence) for sequence in range(1, 8)]
+    assert hone("jobs", "wait", "jobs/1").stdout.endswith("adapters/a\n")
+    assert hone("jobs", "rm", "1").stderr == "deleted 1\n"
+    assert hone("jobs", "wait", "1").exit_code == 3
+
+
+def test_the_log_of_a_running_job_ends_without_follow(hone, monkeypatch):
+    monkeypatch.setattr("honed.client.cli.jobs._QUIET_S", 0.2)
+    hone("tune", "endless", "--model", "m", "--data", "d", "--no-wait")
+    result = hone("jobs", "logs", "1")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 4
+
+
+def test_a_cancelled_job_says_so_and_waiting_for_it_fails(hone):
+    hone("tune", "endless", "--model", "m", "--data", "d", "--no-wait")
+    assert hone("jobs", "cancel", "1").stdout == "jobs/1 cancelled\n"
+    result = hone("jobs", "wait", "1")
+    assert result.exit_code == 7
+    assert "hone: jobs/1 was cancelled" in result.stderr
+    assert hone("jobs", "cancel", "1").exit_code == 1
+
+
+def test_adapters_are_listed_shown_and_deleted(hone):
+    hone("tune", "a", "--model", "m", "--data", "d", "--rank", 8)
+    assert hone("adapters", "ls").stdout.splitlines()[1].split()[0] == "adapters/a"
+    assert "spec.rank" in hone("adapters", "show", "a").stdout
+    assert hone("adapters", "rm", "a").exit_code == 0
+    assert hone("adapters", "show", "a").exit_code == 3
+
+
+# Replies
+
+
+def test_words_are_the_prompt(hone, twin):
+    result = hone("run", "exports/e", "one", "two", "--system", "Echo.", "--temperature", 0.5, "--stop", "x")
+    assert (result.exit_code, result.stdout) == (0, "one two\n")
+    request = twin.requests[0]
+    assert [(message.role, message.content) for message in request.chat.messages] == [
+        ("system", "Echo."),
+        ("user", "one two"),
+    ]
+    assert (request.temperature, list(request.stop)) == (0.5, ["x"])
+    assert not request.HasField("seed")
+
+
+@pytest.mark.parametrize("words", [(), ("-",)])
+def test_without_words_the_prompt_is_standard_input(hone, words):
+    assert hone("run", "exports/e", *words, stdin="from stdin\n").stdout == "from stdin\n"
+
+
+def test_a_raw_prompt_is_sent_as_it_is(hone, twin):
+    hone("run", "exports/e", "--raw", stdin="<s>text\n")
+    assert twin.requests[0].prompt == "<s>text\n"
+
+
+def test_a_prompt_that_is_not_utf8_is_a_usage_error(hone):
+    result = hone("run", "exports/e", stdin=b"\xff")
+    assert result.exit_code == 2
+    assert "not UTF-8" in result.stderr
+
+
+def test_a_reply_that_was_cut_off_says_so_on_stderr(hone):
+    result = hone("run", "exports/e", "one two three", "--max-tokens", 2)
+    assert (result.exit_code, result.stdout) == (0, "one two\n")
+    assert "cut off after 2 tokens" in result.stderr
+
+
+def test_json_of_a_reply_is_its_text_and_its_end(hone):
+    reply = json.loads(hone("run", "exports/e", "one", "--json").stdout)
+    assert reply["text"] == "one"
+    assert reply["done"]["finish_reason"] == "FINISH_REASON_END_OF_TURN"
+
+
+def test_a_chat_goes_on_until_the_input_ends_and_remembers(hone, twin):
+    result = hone("chat", "exports/e", stdin="first question\nsecond\n")
+    assert (result.exit_code, result.stdout) == (0, "first question\nsecond\n")
+    assert [message.content for message in twin.requests[1].chat.messages] == [
+        "first question",
+        "first question",
+        "second",
+    ]
