@@ -12,11 +12,12 @@
     ├── Cancelled         (RuntimeError)     somebody asked for the end
     └── Internal          (RuntimeError)     a defect of honed, or a worker that died
 
-An error crosses a process border as its `kind`, reason, message and details (`honed.worker.contract.Failure`) and
+An error crosses a process border as its `kind`, reason, message and details (`Failure`) and
 becomes a gRPC status in `honed.daemon.rpc.status` alone.
 """
 
-from typing import ClassVar
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 
 class HonedError(Exception):
@@ -131,3 +132,28 @@ KINDS: dict[str, type[HonedError]] = {
         Internal,
     )
 }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A HonedError on its way across a process border."""
+
+    kind: str
+    reason: str
+    message: str
+    violations: tuple[tuple[str, str], ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict[str, str])
+
+    @classmethod
+    def of(cls, error: HonedError) -> Self:
+        return cls(error.kind, error.reason, error.message, error.violations, error.metadata)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Self:
+        violations = tuple((str(name), str(what)) for name, what in value["violations"])
+        return cls(value["kind"], value["reason"], value["message"], violations, value["metadata"])
+
+    def to_error(self) -> HonedError:
+        error_type = KINDS.get(self.kind, Internal)
+        metadata: dict[str, Any] = dict(self.metadata)
+        return error_type(self.message, reason=self.reason, violations=self.violations, **metadata)

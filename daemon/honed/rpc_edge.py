@@ -15,7 +15,6 @@ import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc import aio
-
 from honed.errors import (
     AlreadyExists,
     Busy,
@@ -55,9 +54,7 @@ _log = logging.getLogger(__name__)
 def to_status(error: HonedError) -> status_pb2.Status:
     """The status of an error, with ErrorInfo and, where they apply, BadRequest, ResourceInfo, PreconditionFailure and
     RetryInfo."""
-    details: list[Any] = [
-        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
-    ]
+    details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
     if error.violations:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
@@ -108,7 +105,7 @@ async def errors_as_status(context: aio.ServicerContext[Any, Any]) -> AsyncGener
         await abort(context, NoRoom("The disk of the state folder is full; free some space.", reason="DISK_FULL"))
     except (aio.AbortError, aio.AioRpcError):
         raise
-    except Exception:
+    except Exception:  # noqa: BLE001 - the last resort: a defect of ours ends the call, not the daemon
         _log.exception("a defect of honed")
         await abort(context, Internal("A defect of honed; the daemon's log has the details.", reason="INTERNAL"))
 
@@ -136,9 +133,7 @@ class Edge(aio.ServerInterceptor):
         method: str = handler_call_details.method
         metadata: dict[str, Any] = dict(handler_call_details.invocation_metadata or ())
         authorization = str(metadata.get("authorization", ""))
-        behaviour = (
-            handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
-        )
+        behaviour = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
 
         def admit(request: Any) -> None:
             unary = None if handler.request_streaming else request
@@ -159,8 +154,8 @@ class Edge(aio.ServerInterceptor):
                 else:  # a handler that writes through the context
                     await replies
 
-        kind = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if handler.response_streaming else 'unary'}"
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
+        sides = ("stream" if side else "unary" for side in (handler.request_streaming, handler.response_streaming))
+        make = getattr(grpc, f"{'_'.join(sides)}_rpc_method_handler")
         return make(
             stream if handler.response_streaming else answer,
             request_deserializer=handler.request_deserializer,

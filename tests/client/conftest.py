@@ -1,5 +1,4 @@
 """A twin of the daemon, in this process and on a UNIX socket: the wire is real, the work behind it is not."""
-# ruff: noqa: ARG002, N802  - the signatures are those of the generated servicers
 
 import asyncio
 import hashlib

@@ -15,7 +15,6 @@
 
 Facts are attributes; nobody has to parse a message. This module knows no service and opens no connection.
 """
-# ruff: noqa: N818  - the classes carry the names of the gRPC codes
 
 from collections.abc import Iterable, Mapping
 from typing import Final, cast

@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, cast
 
 from grpc import aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
+from grpc_health.v1.health import aio as health_aio  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType] - missing in its stub
 from grpc_reflection.v1alpha import reflection
-
 from honed.daemon.auth import TokenAuthenticator, needs_no_token
 from honed.daemon.config import Config
 from honed.daemon.core import Core
@@ -108,22 +110,19 @@ async def _start_server(core: Core) -> aio.Server:
         *(f"honed.v1.{noun}Service" for noun in ("Job", "Model", "Dataset", "Adapter", "Export", "System")),
         GENERATION_SERVICE,
     ]
-    checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    checks: Any = cast("Any", health_aio).HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)  # pyright: ignore[reportUnknownMemberType] - as above
     for service in ("", *services):
         await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
-    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection((*services, HEALTH_SERVICE, reflection.SERVICE_NAME), server)
     for address in core.config.listen:
         _bind(server, address)
     await server.start()
-    for address in core.config.listen:
-        if address.startswith("unix:"):
-            Path(address.removeprefix("unix:")).chmod(0o600)
     return server
 
 
 def _bind(server: aio.Server, address: str) -> None:
-    before = os.umask(0o177)  # a UNIX socket is never open to others, not even before its chmod
+    before = os.umask(0o177)  # a UNIX socket is the owner's alone
     try:
         server.add_insecure_port(address)
     except RuntimeError as error:

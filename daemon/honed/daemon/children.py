@@ -1,11 +1,15 @@
-"""Child processes of the daemon: started with exec in sessions of their own, tied to the daemon by their standard input
-(`honed.lifeline`), ended as whole process groups, and given nothing of the daemon's environment that they do not need."""
+"""Child processes of the daemon.
+
+They are started with exec in sessions of their own, tied to the daemon by their standard input (`honed.lifeline`),
+ended as whole process groups, and given nothing of the daemon's environment that they do not need.
+"""
 
 import asyncio
 import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from contextlib import suppress
 from pathlib import Path
 
 _KEPT_VARIABLES = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "VIRTUAL_ENV")
@@ -59,10 +63,8 @@ async def end(process: Process, grace_s: float) -> None:
 
 def signal_group(process: Process, number: signal.Signals) -> None:
     """Signals a child and its own children, whether or not the child itself still runs."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def tail(path: Path) -> str:

@@ -77,10 +77,12 @@ class _Reader:
                 self.values[key] = number
         elif isinstance(known[key], tuple):
             parts = value.split(",") if isinstance(value, str) else value
-            if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in cast(list[Any], parts)):
+            if not isinstance(parts, list | tuple) or not all(
+                isinstance(part, str) for part in cast("list[Any]", parts)
+            ):
                 self.mistakes.append((source, f"expected a list of strings, found {value!r}"))
             else:
-                self.values[key] = tuple(part.strip() for part in cast(list[str], parts) if part.strip())
+                self.values[key] = tuple(part.strip() for part in cast("list[str]", parts) if part.strip())
         elif isinstance(value, str):
             self.values[key] = value
         else:
@@ -124,10 +126,8 @@ def _check(config: Config) -> list[tuple[str, str]]:
         mistakes.append(("state_dir", "missing; give --state-dir DIR"))
     if not config.listen:
         mistakes.append(("listen", "missing; give --listen unix:PATH or --listen 127.0.0.1:PORT"))
-    for address in config.listen:
-        if problem := _address_problem(address):
-            mistakes.append((f"listen {address}", problem))
-    return mistakes
+    problems = ((address, _address_problem(address)) for address in config.listen)
+    return mistakes + [(f"listen {address}", problem) for address, problem in problems if problem]
 
 
 def _address_problem(address: str) -> str | None:

@@ -10,19 +10,17 @@ import logging
 import secrets
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from grpc import aio
-
 from honed.daemon import children
 from honed.daemon.config import Config
 from honed.daemon.state import StateFolder
 from honed.daemon.store import Resource
-from honed.errors import Busy, HonedError, Internal, Unavailable
-from honed.worker.contract import Failure
+from honed.errors import Busy, Failure, HonedError, Internal, Unavailable
 
 GENERATE = "/honed.v1.GenerationService/Generate"
 _START_TIMEOUT_S = 120.0
@@ -71,8 +69,10 @@ class Engines:
         engine = await self._engine(export)
         engine.active += 1
         try:
-            method: Callable[..., Any] = engine.channel.unary_stream(GENERATE)
-            call = method(request, timeout=timeout_s, metadata=(("authorization", f"Bearer {engine.secret}"),))
+            channel: Any = engine.channel
+            call = channel.unary_stream(GENERATE)(
+                request, timeout=timeout_s, metadata=(("authorization", f"Bearer {engine.secret}"),)
+            )
             try:
                 async for message in call:
                     yield message
@@ -142,7 +142,8 @@ class Engines:
             threads=self._config.cpu_threads,
             stdout=True,
         )
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         try:
             process.stdin.write(secret.encode() + b"\n")
             line = await asyncio.wait_for(process.stdout.readline(), _START_TIMEOUT_S)

@@ -16,19 +16,8 @@ from honed.daemon.publisher import Publisher
 from honed.daemon.scheduler import next_job
 from honed.daemon.state import StateFolder
 from honed.daemon.store import LIVE, Job, JobStore
-from honed.errors import HonedError, Internal, NoRoom
-from honed.worker.contract import (
-    EVENTS_FILE,
-    STDERR_FILE,
-    WORKS,
-    Event,
-    Failure,
-    Limits,
-    Work,
-    now,
-    read_events,
-    write_spec,
-)
+from honed.errors import Failure, HonedError, Internal, NoRoom
+from honed.worker.contract import EVENTS_FILE, STDERR_FILE, WORKS, Event, Limits, Work, now, read_events, write_spec
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.1
@@ -150,7 +139,7 @@ class Supervisor:
             self._end(job, "FAILED", Failure.of(error))
         except OSError as error:
             self._end(job, "FAILED", Failure.of(NoRoom(f"The job's files: {error}", reason="DISK_FULL")))
-        except Exception:
+        except Exception:  # noqa: BLE001 - a defect costs the job, not the queue
             _log.exception("%s", job.name)
             self._end(job, "FAILED", Failure.of(Internal("A defect of honed; see the log.", reason="INTERNAL")))
         finally:
@@ -164,7 +153,8 @@ class Supervisor:
             ended = False
             while not ended:
                 ended = bool((await asyncio.wait({waiter}, timeout=_POLL_S))[0])
-                for event, offset in read_events(folder / EVENTS_FILE, offset):  # noqa: B020 - the cursor moves on
+                for event, end in read_events(folder / EVENTS_FILE, offset):
+                    offset = end
                     if event.kind == "result":
                         result = event.data
                     elif event.kind == "failure":
@@ -199,4 +189,3 @@ class Supervisor:
     def _announce(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import jinja2
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 from honed.data.messages import Message
 from honed.errors import InvalidInput
+from jinja2.ext import loopcontrols
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # For base models that bring no template: roles as plain headings. The end of a turn is the end-of-text token.
 PLAIN_TEMPLATE = (
@@ -27,7 +26,7 @@ class ChatTemplate:
 
     def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = _refuse  # pyright: ignore[reportArgumentType] - jinja2's stub is narrow
+        environment.globals["raise_exception"] = _refuse  # pyright: ignore[reportUnknownMemberType] - untyped in jinja2
         self.source = source
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         try:

@@ -102,7 +102,9 @@ def _lines(stream: BinaryIO, file: str) -> Iterator[str]:
                 position=error.start + 1,
             ) from None
         if "\0" in text:
-            raise InvalidInput(f"{file}: line {number} contains a NUL character.", reason="ENCODING_INVALID", line=number)
+            raise InvalidInput(
+                f"{file}: line {number} contains a NUL character.", reason="ENCODING_INVALID", line=number
+            )
         yield text
 
 
@@ -173,7 +175,7 @@ def _jsonl_records(stream: BinaryIO, columns: tuple[str, ...], file: str, proble
             continue
         values: dict[str, str] = {}
         for column in columns:
-            value = cast(dict[str, object], record).get(column)
+            value = cast("dict[str, object]", record).get(column)
             if isinstance(value, str):
                 values[column] = value
             elif value is None:

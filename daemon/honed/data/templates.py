@@ -45,9 +45,7 @@ class Template:
         if self.labelled:
             listed = ", ".join(labels)
             instruction = f"{instruction} Answer with exactly one of these labels and nothing else: {listed}."
-        turns = [
-            turn for shot in shots for turn in (shot.messages[-1], Message("assistant", shot.reply))
-        ]
+        turns = [turn for shot in shots for turn in (shot.messages[-1], Message("assistant", shot.reply))]
         return (*_system(instruction), *turns, example.messages[-1])
 
     def to_json(self) -> dict[str, Any]:

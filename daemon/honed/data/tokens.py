@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, cast
 
-from tokenizers import Tokenizer
-
 from honed.data.chat_template import PLAIN_TEMPLATE, ChatTemplate
 from honed.data.messages import Example, Message
 from honed.errors import InvalidInput
+from tokenizers import Tokenizer
 
 # Part of an adapter's contract: change it when the rule changes.
 MASK_RULE = "completion-only: the reply and its first end-of-turn token"
@@ -70,7 +69,11 @@ class Renderer:
             stop_ids.append(eos_id)
         for file in ("generation_config.json", "config.json"):
             ids = _json(folder / file).get("eos_token_id")
-            stop_ids += [token for token in (cast(list[Any], ids) if isinstance(ids, list) else [ids]) if isinstance(token, int)]
+            stop_ids += [
+                token
+                for token in (cast("list[Any]", ids) if isinstance(ids, list) else [ids])
+                if isinstance(token, int)
+            ]
         if not stop_ids:
             raise InvalidInput(
                 "The model names no end-of-turn token (eos_token, eos_token_id); a reply could never end.",
@@ -147,7 +150,9 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InvalidInput(f"{path.name} is not valid JSON: {error}", reason="MODEL_FILE_INVALID", file=path.name) from None
+        raise InvalidInput(
+            f"{path.name} is not valid JSON: {error}", reason="MODEL_FILE_INVALID", file=path.name
+        ) from None
     if not isinstance(value, dict):
         raise InvalidInput(f"{path.name} must hold a JSON object.", reason="MODEL_FILE_INVALID", file=path.name)
     return value  # pyright: ignore[reportUnknownVariableType] - checked to be a dict just above

@@ -9,16 +9,17 @@ from honed.evaluate.accuracy import (
     zero_shot_prompts,
 )
 from honed.evaluate.parity import Agreement, LogProbabilities, log_softmax, measure
-from honed.evaluate.predictors import Predictor, Progress
+from honed.evaluate.predictors import Generator, Progress, Scorer
 from honed.evaluate.probe import PROBE
 
 __all__ = [
     "PROBE",
     "Agreement",
     "Evaluation",
+    "Generator",
     "LogProbabilities",
-    "Predictor",
     "Progress",
+    "Scorer",
     "few_shot_prompts",
     "free_accuracy",
     "likelihood_accuracy",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from honed.data import Message, Prepared, Renderer, choose_shots
-from honed.evaluate.predictors import Predictor, Progress
+from honed.evaluate.predictors import Generator, Progress, Scorer
 
 MAX_SHOTS = 16
 _SPARE_TOKENS = 4
@@ -47,7 +47,7 @@ def tuned_prompts(data: Prepared) -> list[tuple[Message, ...]]:
 
 
 def free_accuracy(
-    predictor: Predictor,
+    predictor: Generator,
     renderer: Renderer,
     data: Prepared,
     prompts: Sequence[Sequence[Message]],
@@ -70,7 +70,7 @@ def free_accuracy(
 
 
 def likelihood_accuracy(
-    predictor: Predictor,
+    predictor: Scorer,
     renderer: Renderer,
     data: Prepared,
     prompts: Sequence[Sequence[Message]],

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
-
 from honed.errors import InvalidInput, NoRoom
+from numpy.typing import NDArray
 
 Logits = NDArray[np.float32]
 _BYTES_PER_ELEMENT = 4  # GroupQueryAttention on the CPU knows float32 alone
@@ -65,8 +64,8 @@ class Graph:
         self.capacity = min(geometry.context, kv_cache_bytes // (geometry.bytes_per_token * slots))
         if self.capacity < min(_MIN_CAPACITY, geometry.context):
             raise NoRoom(
-                f"kv_cache_bytes = {kv_cache_bytes:,} holds {self.capacity} tokens for each of {slots} streams; a token "
-                f"takes {geometry.bytes_per_token:,} bytes. Raise kv_cache_bytes.",
+                f"kv_cache_bytes = {kv_cache_bytes:,} holds {self.capacity} tokens for each of {slots} streams; "
+                f"a token takes {geometry.bytes_per_token:,} bytes. Raise kv_cache_bytes.",
                 reason="MEMORY_EXCEEDED",
                 needed_bytes=geometry.bytes_per_token * slots * _MIN_CAPACITY,
                 device_bytes=kv_cache_bytes,
@@ -81,7 +80,9 @@ class Graph:
         # Zeroed pages are given by the kernel when first touched: an unused slot costs no memory.
         shape = (slots, geometry.heads, self.capacity, geometry.width)
         self._cache = {
-            f"{layer}.{part}": np.zeros(shape, np.float32) for layer in range(geometry.layers) for part in ("key", "value")
+            f"{layer}.{part}": np.zeros(shape, np.float32)
+            for layer in range(geometry.layers)
+            for part in ("key", "value")
         }
         self._logits = np.zeros((slots, 1, geometry.vocabulary), np.float32)
         self._bindings: dict[tuple[int, int], Any] = {}

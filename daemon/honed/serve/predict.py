@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
-
 from honed.serve.graph import Graph
+from numpy.typing import NDArray
 
 
 class GraphPredictor:
@@ -26,7 +25,5 @@ class GraphPredictor:
     def logits(self, prompt: Sequence[int], reply: Sequence[int]) -> NDArray[np.float32]:
         """Logits [T, V] at the T tokens of a reply."""
         rows = [self._graph.prefill(0, prompt).copy()]
-        rows += [
-            self._graph.decode([token], [len(prompt) + place])[0].copy() for place, token in enumerate(reply[:-1])
-        ]
+        rows += [self._graph.decode([token], [len(prompt) + place])[0].copy() for place, token in enumerate(reply[:-1])]
         return np.stack(rows)

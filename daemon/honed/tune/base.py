@@ -3,14 +3,13 @@
 import hashlib
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import bitsandbytes as bnb
 import torch
+from bitsandbytes.nn.modules import Linear4bit, Params4bit
+from honed.quantize import Nf4, nf4
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
-
-from honed.quantize import Nf4, nf4
 
 Precision = Literal["nf4", "bf16"]
 
@@ -24,7 +23,7 @@ def device() -> torch.device:
 
 def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """A causal language model from an imported folder, all weights in `dtype`, frozen, in evaluation mode."""
-    model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
         attn_implementation="sdpa",
@@ -65,7 +64,7 @@ def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequa
             digest.update(layer.weight.detach().cpu().view(torch.uint8).numpy().tobytes())
             continue
         quantised = Nf4.quantize(layer.weight.data)
-        quantised.update(digest)
+        digest.update(quantised.to_bytes())
         if keep_dequantized:
             layer.weight.data = quantised.dequantize()
         else:
@@ -81,7 +80,7 @@ def has_room_for_dequantized() -> bool:
 
 
 def _linear4bit(layer: nn.Linear) -> nn.Module:
-    replacement = bnb.nn.Linear4bit(
+    replacement = Linear4bit(
         layer.in_features,
         layer.out_features,
         bias=layer.bias is not None,
@@ -90,8 +89,7 @@ def _linear4bit(layer: nn.Linear) -> nn.Module:
         compress_statistics=True,
         device="meta",
     )
-    replacement.weight = bnb.nn.Params4bit(
-        layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True
-    )
+    packed: Any = Params4bit  # its options come through __new__, which pyright does not see
+    replacement.weight = packed(layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True)
     replacement.bias = layer.bias
     return replacement.to(layer.weight.device)

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
-
 from honed.data import TokenizedExample
+from torch import Tensor
 
 _IGNORED = -100
 _BUCKET_BATCHES = 8

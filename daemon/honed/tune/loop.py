@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from peft import PeftModel
-from torch import Tensor
-from torch.nn import functional
-
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune.batches import Batch, endless_batches, steps_per_epoch
 from honed.tune.lora import trainable_parameters
+from peft import PeftModel
+from torch import Tensor
+from torch.nn import functional
 
 _IGNORED = -100
 
@@ -69,9 +68,7 @@ def run(
     total = max(1, math.ceil(per_epoch * settings.epochs))
     total = min(total, settings.max_steps or total)
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
-    )
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     torch.manual_seed(settings.seed)
     model.train()
     tokens, seconds, began = 0, 0.0, time.monotonic()

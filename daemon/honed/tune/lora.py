@@ -25,7 +25,11 @@ def attach(model: PreTrainedModel, rank: int, alpha: float, dropout: float, seed
     """Adds fresh adapters; their parameters are float32 and the only ones that train."""
     torch.manual_seed(seed)
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM"  # pyright: ignore[reportArgumentType] - PEFT takes any number, its annotation says int
+        r=rank,
+        lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - PEFT takes any number, its annotation says int
+        lora_dropout=dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
     )
     return _with_our_forward(get_peft_model(model, config))
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from honed.evaluate import Progress
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
-
-from honed.evaluate import Progress
 
 _BATCH_ROWS = 16
 _SHORTEST_SHARED_PREFIX = 16
@@ -165,9 +164,7 @@ class TorchPredictor:
                 own.batch_repeat_interleave(len(rows))
             yield (
                 rows,
-                _Suffixes(
-                    ids.to(self._device), real.to(self._device), positions.to(self._device), own, shared
-                ),
+                _Suffixes(ids.to(self._device), real.to(self._device), positions.to(self._device), own, shared),
             )
 
 

@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from honed.errors import KINDS, HonedError, Internal
-
 SPEC_FILE = "spec.json"
 EVENTS_FILE = "events.jsonl"
 OUTPUT_FOLDER = "output"
@@ -138,7 +136,7 @@ class Event:
     """One line of events.jsonl.
 
     `data` by kind: phase {"phase"}; progress: the fields of honed.v1.Progress, `eta_s` in seconds; log {"text"};
-    evaluation: the fields of honed.v1.Evaluation; result: facts of what was made; failure: a `Failure`.
+    evaluation: the fields of honed.v1.Evaluation; result: facts of what was made; failure: a `honed.errors.Failure`.
     The control plane adds state {"state"}.
     """
 
@@ -171,28 +169,3 @@ def read_events(path: Path, after_bytes: int) -> Iterator[tuple[Event, int]]:
                 return
             after_bytes += len(line)
             yield Event.from_line(line), after_bytes
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A HonedError on its way across a process border."""
-
-    kind: str
-    reason: str
-    message: str
-    violations: tuple[tuple[str, str], ...] = ()
-    metadata: dict[str, str] = field(default_factory=dict[str, str])
-
-    @classmethod
-    def of(cls, error: HonedError) -> Self:
-        return cls(error.kind, error.reason, error.message, error.violations, error.metadata)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> Self:
-        violations = tuple((str(name), str(what)) for name, what in value["violations"])
-        return cls(value["kind"], value["reason"], value["message"], violations, value["metadata"])
-
-    def to_error(self) -> HonedError:
-        error_type = KINDS.get(self.kind, Internal)
-        metadata: dict[str, Any] = dict(self.metadata)
-        return error_type(self.message, reason=self.reason, violations=self.violations, **metadata)

@@ -43,8 +43,8 @@ class Contract:
         for name, expected in ours.items():
             if theirs[name] != expected:
                 raise WrongState(
-                    f"The adapter was trained with another {name.replace('_', ' ')}: expected SHA-256 {expected}, found "
-                    f"{theirs[name]}. Tune again, or install the versions that it was tuned with.",
+                    f"The adapter was trained with another {name.replace('_', ' ')}: expected {expected}, "
+                    f"found {theirs[name]}. Tune again, or install the versions that it was tuned with.",
                     reason="CONTRACT_MISMATCH",
                     part=name,
                     expected=expected,

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from honed import manifest
 from honed.data import Prepared, Renderer
 from honed.evaluate import Progress

@@ -3,18 +3,19 @@
 from honed.data import Prepared, Renderer
 from honed.evaluate import (
     Evaluation,
-    Predictor,
+    Generator,
     few_shot_prompts,
     free_accuracy,
     likelihood_accuracy,
     tuned_prompts,
     zero_shot_prompts,
 )
+from honed.tune.predict import TorchPredictor
 from honed.worker.report import Report
 
 
 def evaluate_base(
-    predictor: Predictor, renderer: Renderer, data: Prepared, few_shot: int | None, report: Report
+    predictor: TorchPredictor, renderer: Renderer, data: Prepared, few_shot: int | None, report: Report
 ) -> list[Evaluation]:
     """A base model zero-shot and few-shot, by its greedy answer and, with labels, by likelihood."""
     few, shots = few_shot_prompts(data, few_shot)
@@ -23,8 +24,7 @@ def evaluate_base(
         subjects.append((f"base {shots}-shot", few))
     evaluations: list[Evaluation] = []
     for subject, prompts in subjects:
-        measures = [free_accuracy, likelihood_accuracy] if data.labels else [free_accuracy]
-        for measure in measures:
+        for measure in (free_accuracy, likelihood_accuracy) if data.labels else (free_accuracy,):
             report.phase(f"evaluating {subject}")
             evaluations.append(measure(predictor, renderer, data, prompts, subject, report.rows()))
             report.evaluation(evaluations[-1])
@@ -32,7 +32,7 @@ def evaluate_base(
 
 
 def evaluate_tuned(
-    predictor: Predictor, renderer: Renderer, data: Prepared, subject: str, report: Report
+    predictor: Generator, renderer: Renderer, data: Prepared, subject: str, report: Report
 ) -> list[Evaluation]:
     """A tuned model by its greedy answer to the prompts it was tuned on."""
     report.phase(f"evaluating {subject}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from honed import manifest
 from honed.data import Example, Prepared, Renderer
 from honed.evaluate import PROBE

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PretrainedConfig
-
 from honed import manifest
 from honed.data import Renderer
 from honed.errors import InvalidInput
@@ -22,6 +20,7 @@ from honed.worker import model_folder
 from honed.worker.contract import ImportWork
 from honed.worker.measure import open_graph, parity
 from honed.worker.report import Report
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def run(work: ImportWork, output: Path, report: Report) -> dict[str, Any]:
@@ -98,10 +97,10 @@ def _convert_gguf(path: Path, folder: Path) -> float:
     error = relative_error(exact, rounded)
     # The weights are plain tensors now; what remembers their GGUF past would make saving fail.
     model.hf_quantizer = None
-    config: PretrainedConfig = model.config
+    config: Any = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
-    config._name_or_path = ""  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - transformers has no other way
+    config._name_or_path = ""  # noqa: SLF001 - transformers has no other way
     model.save_pretrained(str(folder))
     tokenizer.save_pretrained(str(folder))
     for file in folder.iterdir():

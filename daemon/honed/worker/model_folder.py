@@ -10,11 +10,10 @@ from typing import Any, cast
 
 import torch
 from gguf import GGUFReader
+from honed.errors import HonedError, InvalidInput
 from optimum.utils import NormalizedConfigManager
 from safetensors import SafetensorError, safe_open
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
-
-from honed.errors import HonedError, InvalidInput
 
 # Families whose forward is decoder, then head, with nothing in between (no soft cap, no scaling of the logits), and
 # that the model builder and the tests of this project cover.
@@ -81,7 +80,7 @@ def check(files: list[Path]) -> None:
         raise InvalidInput("There is no .safetensors file.", reason="MODEL_FILE_MISSING", file="*.safetensors")
     index = next((path for path in files if path.name == "model.safetensors.index.json"), None)
     if index is not None:
-        wanted = set(cast(dict[str, str], _load_json(index).get("weight_map", {})).values())
+        wanted = set(cast("dict[str, str]", _load_json(index).get("weight_map", {})).values())
         missing = sorted(wanted - names)
         if missing:
             raise InvalidInput(
@@ -182,7 +181,7 @@ def facts(config: PretrainedConfig) -> dict[str, Any]:
         "attention_heads": heads,
         "key_value_heads": getattr(config, "num_key_value_heads", None) or heads,
         "vocabulary_size": normal.vocab_size,
-        "context_length": cast(Any, config).max_position_embeddings,
+        "context_length": cast("Any", config).max_position_embeddings,
     }
 
 

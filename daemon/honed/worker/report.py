@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from honed.errors import HonedError
-from honed.worker.contract import EVENTS_FILE, Event, Failure, now
+from honed.errors import Failure, HonedError
+from honed.worker.contract import EVENTS_FILE, Event, now
 
 _QUIET_S = 0.5
 

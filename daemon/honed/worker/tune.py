@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune import base, lora
-from honed.tune.loop import LoopSettings, Step, run as run_loop
+from honed.tune.loop import LoopSettings, Step
+from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
 from honed.worker.contract import TuneWork
 from honed.worker.contracts import Contract, weights_digest
@@ -38,13 +38,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     model = base.load(model_folder, torch.bfloat16)
     _require_fit(train, validation, model.config.max_position_embeddings)
     evaluate = work.evaluate and bool(data.test)
-    evaluations = (
-        evaluate_base(TorchPredictor(model), renderer, data, work.few_shot, report) if evaluate else []
-    )
+    evaluations = evaluate_base(TorchPredictor(model), renderer, data, work.few_shot, report) if evaluate else []
     report.phase("quantising")
-    digest = base.quantize_linears(
-        model, work.base_precision, keep_dequantized=base.has_room_for_dequantized()
-    )
+    digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
     adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
     trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))

@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
-
 from honed import manifest
 from honed.data import Renderer
 from honed.tune import base, lora
 from honed.worker.contracts import Contract
+from peft import PeftModel
 
 
 def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dtype) -> PeftModel:

@@ -13,13 +13,13 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jin
 
 
 def merge(model: PeftModel) -> PreTrainedModel:
-    """W + (alpha / r) · B A for every adapted layer, computed in the model's dtype (float32 keeps it exact to rounding)."""
+    """W + (alpha / r) · B A for every adapted layer, computed in the model's dtype."""
     merged: Any = model.merge_and_unload(safe_merge=True)  # safe: non-finite weights are refused
     return merged
 
 
 def save_checkpoint(model: PreTrainedModel, base_folder: Path, folder: Path) -> None:
-    """Writes a Hugging Face folder: the model's weights in their dtype, the base's tokenizer and generation settings."""
+    """Writes a Hugging Face folder: the model's weights in their dtype, the base's tokenizer and settings."""
     model.save_pretrained(str(folder))
     for name in (*TOKENIZER_FILES, "generation_config.json"):
         if (base_folder / name).exists():

@@ -5,14 +5,15 @@ distribution; the scales are themselves quantised to 8 bits in blocks of 256 (De
 2305.14314). The arithmetic is bitsandbytes'; it runs on CPU and CUDA alike.
 """
 
-import hashlib
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
 
-import bitsandbytes.functional as bnb
 import torch
+from bitsandbytes import functional
 from torch import Tensor
+
+_bnb: Any = functional  # untyped
 
 
 @dataclass(frozen=True)
@@ -25,18 +26,17 @@ class Nf4:
     @classmethod
     def quantize(cls, weight: Tensor) -> "Nf4":
         """Quantises a weight of any shape, floating point."""
-        packed, state = bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
+        packed, state = _bnb.quantize_4bit(weight, quant_type="nf4", compress_statistics=True)
         return cls(packed, state)
 
     def dequantize(self) -> Tensor:
         """The weight that every product with the quantised one uses, in the shape and dtype of the original."""
-        return bnb.dequantize_4bit(self.packed, self.state)
+        return _bnb.dequantize_4bit(self.packed, self.state)
 
-    def update(self, digest: "hashlib._Hash") -> None:
-        """Feeds the codes and scales to a digest."""
-        state = self.state
-        for tensor in (self.packed, state.absmax, state.state2.absmax, state.offset):
-            digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+    def to_bytes(self) -> bytes:
+        """Codes and scales: what a digest of the quantised weight is taken over."""
+        tensors = (self.packed, self.state.absmax, self.state.state2.absmax, self.state.offset)
+        return b"".join(tensor.cpu().reshape(-1).view(torch.uint8).numpy().tobytes() for tensor in tensors)
 
 
 def version() -> str:
@@ -46,5 +46,5 @@ def version() -> str:
 
 def relative_error(original: Tensor, approximation: Tensor) -> float:
     """Frobenius norm of the difference over that of the original."""
-    difference = original.float() - approximation.float()
-    return (difference.norm() / original.float().norm()).item()
+    exact = original.float()
+    return ((approximation.float() - exact).square().sum() / exact.square().sum()).sqrt().item()

@@ -4,7 +4,6 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, next_token, page_bounds
@@ -19,12 +18,10 @@ class AdapterService(adapters_pb2_grpc.AdapterServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def GetAdapter(  # noqa: N802
-        self, request: adapters_pb2.GetAdapterRequest, context: Context
-    ) -> adapters_pb2.Adapter:
+    async def GetAdapter(self, request: adapters_pb2.GetAdapterRequest, context: Context) -> adapters_pb2.Adapter:
         return convert.adapter(self._core.resources.get(check_name(request.name, "name", "adapters")))
 
-    async def ListAdapters(  # noqa: N802
+    async def ListAdapters(
         self, request: adapters_pb2.ListAdaptersRequest, context: Context
     ) -> adapters_pb2.ListAdaptersResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
@@ -34,8 +31,6 @@ class AdapterService(adapters_pb2_grpc.AdapterServiceServicer):
             next_page_token=next_token([each.number for each in page], limit),
         )
 
-    async def DeleteAdapter(  # noqa: N802
-        self, request: adapters_pb2.DeleteAdapterRequest, context: Context
-    ) -> empty_pb2.Empty:
+    async def DeleteAdapter(self, request: adapters_pb2.DeleteAdapterRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "adapters"))
         return empty_pb2.Empty()

@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf import duration_pb2, timestamp_pb2
-
 from honed.daemon.store import Job, Resource
-from honed.errors import KINDS
+from honed.errors import KINDS, Failure
 from honed.rpc_edge import CODES
 from honed.v1 import adapters_pb2, datasets_pb2, exports_pb2, jobs_pb2, models_pb2, types_pb2
-from honed.worker.contract import Event, Failure
+from honed.worker.contract import Event
 
 
 def timestamp(time: datetime) -> timestamp_pb2.Timestamp:
@@ -28,7 +27,7 @@ def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
     message = jobs_pb2.Job.FromString(stored.request)
     message.name = stored.name
     message.owner = stored.owner
-    message.state = jobs_pb2.Job.State.Value(f"STATE_{stored.state}")
+    message.state = getattr(jobs_pb2.Job, f"STATE_{stored.state}")
     message.phase = stored.phase
     message.attempt = stored.attempt
     message.create_time.CopyFrom(timestamp(stored.create_time))
@@ -48,16 +47,15 @@ def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
 
 def job_error(failure: Failure) -> jobs_pb2.JobError:
     code: int = CODES[KINDS[failure.kind]].value[0]
-    violations = {field: what for field, what in failure.violations}
     return jobs_pb2.JobError(
-        code=code, reason=failure.reason, message=failure.message, metadata=violations | failure.metadata
+        code=code, reason=failure.reason, message=failure.message, metadata=dict(failure.violations) | failure.metadata
     )
 
 
 def job_event(event: Event) -> jobs_pb2.JobEvent:
     message = jobs_pb2.JobEvent(sequence=event.sequence, time=timestamp(datetime.fromisoformat(event.time)))
     if event.kind == "state":
-        message.state = jobs_pb2.Job.State.Value(f"STATE_{event.data['state']}")
+        message.state = getattr(jobs_pb2.Job, f"STATE_{event.data['state']}")
     elif event.kind == "phase":
         message.phase = event.data["phase"]
     elif event.kind == "progress":
@@ -76,16 +74,21 @@ def progress(data: dict[str, Any]) -> types_pb2.Progress:
 
 
 def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
-    mode = types_pb2.AnswerMode.Value(f"ANSWER_MODE_{data['mode'].upper()}")
     return types_pb2.Evaluation(
-        subject=data["subject"], mode=mode, correct=data["correct"], total=data["total"],
+        subject=data["subject"],
+        mode=f"ANSWER_MODE_{data['mode'].upper()}",
+        correct=data["correct"],
+        total=data["total"],
         accuracy=data["correct"] / data["total"],
     )
 
 
 def model(stored: Resource) -> models_pb2.Model:
     return models_pb2.Model(
-        **_common(stored), job=stored.job, size_bytes=stored.size_bytes, **stored.facts,
+        **_common(stored),
+        job=stored.job,
+        size_bytes=stored.size_bytes,
+        **stored.facts,
     )
 
 
@@ -144,7 +147,7 @@ def export(stored: Resource) -> exports_pb2.Export:
         job=stored.job,
         source=facts["source"],
         model=facts["model"],
-        format=jobs_pb2.ExportFormat.Value(f"EXPORT_FORMAT_{facts['format'].replace('-', '_').upper()}"),
+        format=f"EXPORT_FORMAT_{facts['format'].replace('-', '_').upper()}",
         size_bytes=stored.size_bytes,
         parity=types_pb2.Parity(**facts["parity"]),
     )

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
@@ -21,7 +20,10 @@ from honed.v1 import datasets_pb2, datasets_pb2_grpc
 from honed.worker.contract import OUTPUT_FOLDER, IngestWork, Limits, PreviewWork
 
 Context = ServicerContext[Any, Any]
-_FORMATS: dict[int, Literal["csv", "jsonl"]] = {datasets_pb2.FILE_FORMAT_CSV: "csv", datasets_pb2.FILE_FORMAT_JSONL: "jsonl"}
+_FORMATS: dict[int, Literal["csv", "jsonl"]] = {
+    datasets_pb2.FILE_FORMAT_CSV: "csv",
+    datasets_pb2.FILE_FORMAT_JSONL: "jsonl",
+}
 _DEFAULT_TEST_FRACTION = 0.2
 _DEFAULT_INSTRUCTION = "Classify the message."
 _MAX_INSTRUCTION = 2000
@@ -34,7 +36,7 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def UploadDataset(  # noqa: N802
+    async def UploadDataset(
         self, request_iterator: AsyncIterator[datasets_pb2.UploadDatasetRequest], context: Context
     ) -> datasets_pb2.Dataset:
         first = await anext(request_iterator, None)
@@ -48,7 +50,10 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         table_format = _FORMATS.get(header.format)
         if table_format is None:
             raise InvalidInput.of_field("header.format", "expected CSV or JSONL")
-        for mistake in (*range_mistakes(header, "test_fraction", 0, 0.9), *range_mistakes(header, "seed", 0, 2**63 - 1)):
+        for mistake in (
+            *range_mistakes(header, "test_fraction", 0, 0.9),
+            *range_mistakes(header, "seed", 0, 2**63 - 1),
+        ):
             raise InvalidInput.of_field(f"header.{mistake[0]}", mistake[1])
         folder = core.state.new_upload()
         try:
@@ -83,12 +88,10 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return convert.dataset(core.resources.get(name))
 
-    async def GetDataset(  # noqa: N802
-        self, request: datasets_pb2.GetDatasetRequest, context: Context
-    ) -> datasets_pb2.Dataset:
+    async def GetDataset(self, request: datasets_pb2.GetDatasetRequest, context: Context) -> datasets_pb2.Dataset:
         return convert.dataset(self._core.resources.get(check_name(request.name, "name", "datasets")))
 
-    async def ListDatasets(  # noqa: N802
+    async def ListDatasets(
         self, request: datasets_pb2.ListDatasetsRequest, context: Context
     ) -> datasets_pb2.ListDatasetsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
@@ -98,13 +101,11 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             next_page_token=next_token([each.number for each in page], limit),
         )
 
-    async def DeleteDataset(  # noqa: N802
-        self, request: datasets_pb2.DeleteDatasetRequest, context: Context
-    ) -> empty_pb2.Empty:
+    async def DeleteDataset(self, request: datasets_pb2.DeleteDatasetRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "datasets"))
         return empty_pb2.Empty()
 
-    async def PreviewDataset(  # noqa: N802
+    async def PreviewDataset(
         self, request: datasets_pb2.PreviewDatasetRequest, context: Context
     ) -> datasets_pb2.PreviewDatasetResponse:
         check_name(request.name, "name", "datasets")
@@ -126,9 +127,7 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             rows=rows, longest_tokens=result["longest_tokens"], total_tokens=result["total_tokens"]
         )
 
-    async def _receive(
-        self, requests: AsyncIterator[datasets_pb2.UploadDatasetRequest], folder: Path
-    ) -> None:
+    async def _receive(self, requests: AsyncIterator[datasets_pb2.UploadDatasetRequest], folder: Path) -> None:
         core = self._core
         receiver = Receiver(folder, core.state, core.config.max_dataset_bytes, "max_dataset_bytes")
         try:

@@ -4,7 +4,6 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, next_token, page_bounds
@@ -19,12 +18,10 @@ class ExportService(exports_pb2_grpc.ExportServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def GetExport(  # noqa: N802
-        self, request: exports_pb2.GetExportRequest, context: Context
-    ) -> exports_pb2.Export:
+    async def GetExport(self, request: exports_pb2.GetExportRequest, context: Context) -> exports_pb2.Export:
         return convert.export(self._core.resources.get(check_name(request.name, "name", "exports")))
 
-    async def ListExports(  # noqa: N802
+    async def ListExports(
         self, request: exports_pb2.ListExportsRequest, context: Context
     ) -> exports_pb2.ListExportsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
@@ -34,8 +31,6 @@ class ExportService(exports_pb2_grpc.ExportServiceServicer):
             next_page_token=next_token([each.number for each in page], limit),
         )
 
-    async def DeleteExport(  # noqa: N802
-        self, request: exports_pb2.DeleteExportRequest, context: Context
-    ) -> empty_pb2.Empty:
+    async def DeleteExport(self, request: exports_pb2.DeleteExportRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "exports"))
         return empty_pb2.Empty()

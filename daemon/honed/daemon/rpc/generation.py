@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 from grpc import GenericRpcHandler, aio, method_handlers_generic_handler, unary_stream_rpc_method_handler
-
 from honed.daemon.core import Core
 from honed.daemon.rpc.names import check_name
 from honed.daemon.store import Resource
@@ -44,6 +43,8 @@ def _servable(core: Core, name: str) -> Resource:
     export = core.resources.newest_export_of(name)
     if export is None:
         raise WrongState(
-            f"{name} has no export to serve; make one first: hone export ID {name}", reason="NOT_EXPORTED", resource=name
+            f"{name} has no export to serve; make one first: hone export ID {name}",
+            reason="NOT_EXPORTED",
+            resource=name,
         )
     return export

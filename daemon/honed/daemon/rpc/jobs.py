@@ -7,7 +7,6 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
@@ -28,7 +27,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+    async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
         spec = jobs_pb2.Job()
         kind = request.job.WhichOneof("spec")
         if kind == "tune":
@@ -56,19 +55,17 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         )
         return self._message(job)
 
-    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+    async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         return self._message(self._job(request.name))
 
-    async def ListJobs(  # noqa: N802
-        self, request: jobs_pb2.ListJobsRequest, context: Context
-    ) -> jobs_pb2.ListJobsResponse:
+    async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
         jobs = self._core.jobs.page(before, limit)
         return jobs_pb2.ListJobsResponse(
             jobs=[self._message(job) for job in jobs], next_page_token=next_token([job.number for job in jobs], limit)
         )
 
-    async def WatchJob(  # noqa: N802
+    async def WatchJob(
         self, request: jobs_pb2.WatchJobRequest, context: Context
     ) -> AsyncIterator[jobs_pb2.WatchJobResponse]:
         if request.after_sequence < 0:
@@ -90,7 +87,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 yield jobs_pb2.WatchJobResponse()
                 sent = time.monotonic()
 
-    async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:  # noqa: N802
+    async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
         job = self._job(request.name)
         if job.state not in LIVE:
             raise WrongState(
@@ -100,7 +97,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             )
         return self._message(await self._core.supervisor.cancel(job))
 
-    async def DeleteJob(self, request: jobs_pb2.DeleteJobRequest, context: Context) -> empty_pb2.Empty:  # noqa: N802
+    async def DeleteJob(self, request: jobs_pb2.DeleteJobRequest, context: Context) -> empty_pb2.Empty:
         self._core.jobs.delete(self._job(request.name))
         return empty_pb2.Empty()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
@@ -32,14 +31,12 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def ImportModel(  # noqa: N802
-        self, request: models_pb2.ImportModelRequest, context: Context
-    ) -> jobs_pb2.Job:
+    async def ImportModel(self, request: models_pb2.ImportModelRequest, context: Context) -> jobs_pb2.Job:
         path = self._allowed_path(request.path)
         work = ImportWork(source=str(path))
         return self._enqueue(request.model_id, work, str(path), request.request_id or None)
 
-    async def UploadModel(  # noqa: N802
+    async def UploadModel(
         self, request_iterator: AsyncIterator[models_pb2.UploadModelRequest], context: Context
     ) -> jobs_pb2.Job:
         first = await anext(request_iterator, None)
@@ -69,10 +66,10 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
 
-    async def GetModel(self, request: models_pb2.GetModelRequest, context: Context) -> models_pb2.Model:  # noqa: N802
+    async def GetModel(self, request: models_pb2.GetModelRequest, context: Context) -> models_pb2.Model:
         return convert.model(self._core.resources.get(check_name(request.name, "name", "models")))
 
-    async def ListModels(  # noqa: N802
+    async def ListModels(
         self, request: models_pb2.ListModelsRequest, context: Context
     ) -> models_pb2.ListModelsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
@@ -82,9 +79,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
             next_page_token=next_token([each.number for each in page], limit),
         )
 
-    async def DeleteModel(  # noqa: N802
-        self, request: models_pb2.DeleteModelRequest, context: Context
-    ) -> empty_pb2.Empty:
+    async def DeleteModel(self, request: models_pb2.DeleteModelRequest, context: Context) -> empty_pb2.Empty:
         name = check_name(request.name, "name", "models")
         serving_export = self._core.resources.get(name).facts["serving_export"]
         await self._core.delete(name, serving_export)

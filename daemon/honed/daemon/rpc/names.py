@@ -18,8 +18,7 @@ def new_name(collection: str, resource_id: str, field: str) -> str:
     if not _ID.fullmatch(resource_id):
         raise InvalidInput.of_field(
             field,
-            "expected 1 to 63 of a-z, 0-9, '-', '_', '.', starting with a letter or digit, "
-            f"found {resource_id[:80]!r}",
+            f"expected 1 to 63 of a-z, 0-9, '-', '_', '.', starting with a letter or digit, found {resource_id[:80]!r}",
         )
     return f"{collection}/{resource_id}"
 

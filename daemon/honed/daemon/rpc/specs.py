@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 from google.protobuf.message import Message
-
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
 
@@ -23,7 +22,10 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "few_shot": (None, 0, 64, True),
 }
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
-_FORMATS: dict[int, Literal["onnx-int8", "onnx-fp32"]] = {jobs_pb2.EXPORT_FORMAT_ONNX_INT8: "onnx-int8", jobs_pb2.EXPORT_FORMAT_ONNX_FP32: "onnx-fp32"}
+_FORMATS: dict[int, Literal["onnx-int8", "onnx-fp32"]] = {
+    jobs_pb2.EXPORT_FORMAT_ONNX_INT8: "onnx-int8",
+    jobs_pb2.EXPORT_FORMAT_ONNX_FP32: "onnx-fp32",
+}
 
 
 def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
@@ -52,10 +54,14 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         )
     optional = {field: getattr(spec, field) if spec.HasField(field) else None for field in ("max_steps", "few_shot")}
     numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
-    return numbers | optional | {
-        "base_precision": _PRECISIONS[spec.base_precision],
-        "evaluate": not spec.skip_evaluation,
-    }
+    return (
+        numbers
+        | optional
+        | {
+            "base_precision": _PRECISIONS[spec.base_precision],
+            "evaluate": not spec.skip_evaluation,
+        }
+    )
 
 
 def complete_export(spec: jobs_pb2.ExportSpec) -> Literal["onnx-int8", "onnx-fp32"]:
@@ -67,9 +73,7 @@ def complete_export(spec: jobs_pb2.ExportSpec) -> Literal["onnx-int8", "onnx-fp3
     return _FORMATS[spec.format]
 
 
-def range_mistakes(
-    message: Message, field: str, low: float, high: float, closed: bool = True
-) -> list[tuple[str, str]]:
+def range_mistakes(message: Message, field: str, low: float, high: float, closed: bool = True) -> list[tuple[str, str]]:
     """What is wrong with a set number; not-a-number and infinity are out of every range."""
     if not message.HasField(field):
         return []

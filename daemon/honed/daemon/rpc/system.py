@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from grpc.aio import ServicerContext
-
 from honed.daemon.core import Core
 from honed.daemon.rpc.convert import timestamp
 from honed.v1 import system_pb2, system_pb2_grpc
@@ -17,7 +16,7 @@ class SystemService(system_pb2_grpc.SystemServiceServicer):
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    async def GetStatus(  # noqa: N802
+    async def GetStatus(
         self, request: system_pb2.GetStatusRequest, context: ServicerContext[Any, Any]
     ) -> system_pb2.Status:
         core = self._core

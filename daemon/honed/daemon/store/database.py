@@ -58,7 +58,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     seen = connection.execute("PRAGMA user_version").fetchone()[0]
     scripts = sorted((file.name, file) for file in (_PACKAGE / "migrations").iterdir() if file.name.endswith(".sql"))
     if seen > len(scripts):
-        raise RuntimeError(f"the database has schema {seen}, this honed knows up to {len(scripts)}: install the newer one")
+        raise RuntimeError(
+            f"the database has schema {seen}, this honed knows up to {len(scripts)}: install the newer one"
+        )
     for number, (_name, file) in enumerate(scripts, 1):
         if number > seen:
             connection.executescript(f"BEGIN;\n{file.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;")
@@ -68,4 +70,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 def queries() -> dict[str, str]:
     """queries.sql by name."""
     parts = re.split(r"^-- name: (\w+)$", (_PACKAGE / "queries.sql").read_text("utf-8"), flags=re.MULTILINE)
-    return {name: re.sub(r"^--.*\n", "", text, flags=re.MULTILINE) for name, text in zip(parts[1::2], parts[2::2], strict=True)}
+    return {
+        name: re.sub(r"^--.*\n", "", text, flags=re.MULTILINE)
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }

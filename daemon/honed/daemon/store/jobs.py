@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from honed.daemon.store.database import Database
-from honed.errors import AlreadyExists, NotFound, WrongState
-from honed.worker.contract import Event, Failure, now
+from honed.errors import AlreadyExists, Failure, NotFound, WrongState
+from honed.worker.contract import Event, now
 
 LIVE = frozenset({"QUEUED", "RUNNING"})
 

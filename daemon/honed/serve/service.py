@@ -1,0 +1,122 @@
+"""GenerationService at the engine's own edge: requests checked and rendered, events of the engine as messages."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any, Literal, cast
+
+from grpc.aio import ServicerContext
+from honed.data import Message, Renderer
+from honed.errors import HonedError, InvalidInput
+from honed.serve.engine import Delta, Done, Engine, Request
+from honed.serve.sampling import Sampler, Sampling
+from honed.serve.text import ReplyText
+from honed.v1 import generation_pb2, generation_pb2_grpc
+
+_DEFAULT_MAX_TOKENS = 256
+_MAX_STOPS = 16
+_MAX_STOP_CHARACTERS = 256
+_ROLES = ("system", "user", "assistant")
+
+
+class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
+    """See generation.proto."""
+
+    def __init__(self, engine: Engine, renderer: Renderer) -> None:
+        self._engine = engine
+        self._renderer = renderer
+
+    async def Generate(
+        self, request: generation_pb2.GenerateRequest, context: ServicerContext[Any, Any]
+    ) -> AsyncIterator[generation_pb2.GenerateResponse]:
+        sampling = _sampling(request)
+        prompt = await asyncio.to_thread(self._prompt, request)
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Delta | Done | HonedError] = asyncio.Queue()
+        row = Request(
+            prompt=prompt,
+            max_tokens=request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS,
+            stop_ids=self._renderer.stop_ids,
+            sampler=Sampler(sampling),
+            text=ReplyText(self._renderer.decode, request.stop),
+            emit=lambda event: loop.call_soon_threadsafe(events.put_nowait, event) and None,
+        )
+        self._engine.submit(row)
+        try:
+            while True:
+                event = await events.get()
+                if isinstance(event, HonedError):
+                    raise event
+                if isinstance(event, Delta):
+                    yield generation_pb2.GenerateResponse(delta=event.text)
+                    continue
+                done = generation_pb2.GenerateDone(
+                    finish_reason=f"FINISH_REASON_{event.finish}",
+                    prompt_tokens=event.prompt_tokens,
+                    completion_tokens=event.completion_tokens,
+                    seed=sampling.seed,
+                )
+                yield generation_pb2.GenerateResponse(done=done)
+                return
+        finally:
+            self._engine.cancel(row)  # a reader that left frees its slot; after the end this does nothing
+
+    def _prompt(self, request: generation_pb2.GenerateRequest) -> list[int]:
+        kind = request.WhichOneof("input")
+        if kind == "prompt":
+            if not request.prompt:
+                raise InvalidInput.of_field("prompt", "expected text, found none")
+            return self._renderer.encode(request.prompt)
+        if kind != "chat" or not request.chat.messages:
+            raise InvalidInput.of_field("input", "expected a prompt, or a chat with one message or more")
+        for place, message in enumerate(request.chat.messages):
+            if message.role not in _ROLES:
+                raise InvalidInput.of_field(
+                    f"chat.messages[{place}].role", f"expected {', '.join(_ROLES)}, found {message.role[:40]!r}"
+                )
+        if request.chat.messages[-1].role == "assistant":
+            raise InvalidInput.of_field("chat.messages", "the last message must not be the assistant's")
+        return self._renderer.prompt(
+            [
+                Message(cast("Literal['system', 'user', 'assistant']", message.role), message.content)
+                for message in request.chat.messages
+            ]
+        )
+
+
+def _sampling(request: generation_pb2.GenerateRequest) -> Sampling:
+    """The sampling of a request.
+
+    Raises:
+        InvalidInput: a value is out of range; `violations` lists all of them.
+    """
+    mistakes: list[tuple[str, str]] = []
+
+    def check(field: str, expected: str, good: bool) -> None:
+        if request.HasField(cast("Any", field)) and not good:
+            mistakes.append((field, f"expected {expected}, found {getattr(request, field)}"))
+
+    check("max_tokens", "1 or more", request.max_tokens >= 1)
+    check("temperature", "0 to 2", 0 <= request.temperature <= 2)
+    check("top_p", "above 0, at most 1", 0 < request.top_p <= 1)
+    check("top_k", "1 or more", request.top_k >= 1)
+    check("seed", "0 or more", request.seed >= 0)
+    if len(request.stop) > _MAX_STOPS:
+        mistakes.append(("stop", f"expected {_MAX_STOPS} strings at most, found {len(request.stop)}"))
+    for place, stop in enumerate(request.stop[:_MAX_STOPS]):
+        if not 0 < len(stop) <= _MAX_STOP_CHARACTERS:
+            mistakes.append((f"stop[{place}]", f"expected 1 to {_MAX_STOP_CHARACTERS} characters, found {len(stop)}"))
+    if mistakes:
+        raise InvalidInput(
+            "; ".join(f"{field}: {what}" for field, what in mistakes),
+            reason="FIELD_INVALID",
+            violations=tuple(mistakes),
+        )
+    if not request.temperature:
+        return Sampling()
+    return Sampling(
+        temperature=request.temperature,
+        top_p=request.top_p if request.HasField("top_p") else 1.0,
+        top_k=request.top_k if request.HasField("top_k") else None,
+        seed=request.seed if request.HasField("seed") else secrets.randbits(62),
+    )
