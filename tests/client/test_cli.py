@@ -240,8 +240,8 @@ def test_tuning_is_followed_and_ends_with_the_evaluations_and_the_adapter(hone, 
         "running",
         "working",
         "1/2  loss 1.2500  1,500 tokens/s",
-        "base zero-shot: 6/12 (50.0 %)",
-        "tuned: 11/12 (91.7 %)",
+        "base zero-shot, free: 6/12 (50.0 %)",
+        "tuned, likelihood: 11/12 (91.7 %)",
         "succeeded",
     ]
     spec = twin.requests[0].job.tune

@@ -301,7 +301,7 @@ async def test_cancelling_an_asyncio_upload_ends_it(address, twin, tmp_path):
     def on_bytes(n_bytes):
         sent.append(n_bytes)
         loop.call_soon_threadsafe(started.set)
-        time.sleep(0.01)
+        time.sleep(0.2)
 
     async with AsyncClient(address) as client:
         upload = asyncio.create_task(client.upload_model("m", file, on_bytes=on_bytes))

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -122,6 +123,8 @@ async def _start_server(core: Core) -> aio.Server:
 
 
 def _bind(server: aio.Server, address: str) -> None:
+    if address.startswith("unix:") and _answers(address.removeprefix("unix:")):
+        raise Unavailable(f"Cannot listen on {address}: another process serves there.", reason="ADDRESS_IN_USE")
     before = os.umask(0o177)  # a UNIX socket is the owner's alone
     try:
         server.add_insecure_port(address)
@@ -129,3 +132,13 @@ def _bind(server: aio.Server, address: str) -> None:
         raise Unavailable(f"Cannot listen on {address}: {error}", reason="ADDRESS_IN_USE") from None
     finally:
         os.umask(before)
+
+
+def _answers(path: str) -> bool:
+    """Whether somebody listens on a UNIX socket; gRPC would take a living one away from its owner."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(path)
+        except OSError:
+            return False
+        return True

@@ -11,11 +11,12 @@ import secrets
 import time
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from grpc import aio
+from grpc import StatusCode, aio
 from honed.daemon import children
 from honed.daemon.config import Config
 from honed.daemon.state import StateFolder
@@ -25,6 +26,7 @@ from honed.errors import Busy, Failure, HonedError, Internal, Unavailable
 GENERATE = "/honed.v1.GenerationService/Generate"
 _START_TIMEOUT_S = 120.0
 _GRACE_S = 2.0
+_DEATH_NOTICE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -77,7 +79,7 @@ class Engines:
                 async for message in call:
                     yield message
             except aio.AioRpcError as error:
-                if not engine.alive:
+                if await _has_died(engine.process, error):
                     raise self._death(engine.process, engine.socket) from error
                 raise
             finally:
@@ -179,3 +181,11 @@ class Engines:
                 retry_after_s=1,
             )
         return Internal("The engine did not start; see metadata.stderr.", reason="ENGINE_DIED", stderr=stderr)
+
+
+async def _has_died(process: Process, error: aio.AioRpcError) -> bool:
+    """Whether a call was lost because its engine died; the kernel may say so only after the connection broke."""
+    if error.code() is StatusCode.UNAVAILABLE:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _DEATH_NOTICE_S)
+    return process.returncode is not None

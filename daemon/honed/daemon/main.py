@@ -9,10 +9,10 @@ from importlib import metadata
 from pathlib import Path
 
 from honed.daemon.config import load_config
-from honed.errors import AlreadyExists, HonedError, InvalidInput
+from honed.errors import AlreadyExists, HonedError, InvalidInput, Unavailable
 
 # As the client's: 2 usage, 5 unavailable.
-_EXIT_CODES = ((InvalidInput, 2), (AlreadyExists, 5))
+_EXIT_CODES = ((InvalidInput, 2), (AlreadyExists, 5), (Unavailable, 5))
 
 
 def main() -> int:

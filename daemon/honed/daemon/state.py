@@ -20,7 +20,7 @@ class StateFolder:
         """Creates the folder if need be and takes ownership.
 
         Raises:
-            InvalidInput: its path is too long for sockets inside it.
+            InvalidInput: its path is too long for sockets inside it, or it cannot be made or written.
             AlreadyExists: another daemon owns it.
         """
         self.path = path.resolve()
@@ -31,9 +31,14 @@ class StateFolder:
                 reason="STATE_FOLDER_INVALID",
             )
         self._min_free_bytes = min_free_bytes
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.chmod(0o700)
-        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.chmod(0o700)
+            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InvalidInput(
+                f"The state folder {self.path} cannot be used: {error.strerror}.", reason="STATE_FOLDER_INVALID"
+            ) from None
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -69,9 +69,10 @@ class Supervisor:
             job = self._jobs.set_state(job, "CANCELLED")
             self._publisher.discard_inputs(job)
             self.wake()
-        elif self._running and self._running[0] == job.number:
-            self._cancelled.add(job.number)
-            children.signal_group(self._running[1], signal.SIGKILL)
+        else:
+            self._cancelled.add(job.number)  # its worker may still be about to start
+            if self._running and self._running[0] == job.number:
+                children.signal_group(self._running[1], signal.SIGKILL)
             while (job := self._jobs.get(job.id)).state == "RUNNING":
                 await self.changed(1)
         return job
@@ -117,6 +118,8 @@ class Supervisor:
                 "honed.worker", str(folder), stderr=folder / STDERR_FILE, threads=self._threads
             )
             self._running = (job.number, process)
+            if job.number in self._cancelled:
+                children.signal_group(process, signal.SIGKILL)
             try:
                 result, failure = await self._follow(job, process, folder)
             finally:

@@ -1,6 +1,7 @@
 """Bytes to messages to token ids and the loss mask; the one renderer for tuning and serving. Knows no torch."""
 
 from honed.data.chat_template import ChatTemplate
+from honed.data.instruction import as_trained, load_instruction, save_instruction
 from honed.data.messages import Example, Message
 from honed.data.prepared import Prepared, prepare
 from honed.data.templates import CLASSIFY_INSTRUCTION, Template, choose_shots
@@ -15,6 +16,9 @@ __all__ = [
     "Renderer",
     "Template",
     "TokenizedExample",
+    "as_trained",
     "choose_shots",
+    "load_instruction",
     "prepare",
+    "save_instruction",
 ]

@@ -4,8 +4,9 @@ The template comes with a model and is untrusted: the sandbox stops attribute es
 run under limits; honed never renders one in the control plane.
 """
 
+import json
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jinja2
 from honed.data.messages import Message
@@ -20,6 +21,9 @@ PLAIN_TEMPLATE = (
     "{% if add_generation_prompt %}### assistant\n{% endif %}"
 )
 
+# Whatever an expression of a template can raise besides Jinja's own errors.
+_EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
 
 class ChatTemplate:
     """A compiled chat template with the special tokens it may name."""
@@ -27,11 +31,17 @@ class ChatTemplate:
     def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
         environment.globals["raise_exception"] = _refuse  # pyright: ignore[reportUnknownMemberType] - untyped in jinja2
+        environment.filters["tojson"] = _to_json  # Jinja's own escapes for HTML # pyright: ignore[reportUnknownMemberType] - untyped
         self.source = source
-        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        self._variables: dict[str, Any] = {
+            "bos_token": bos_token,
+            "eos_token": eos_token,
+            "tools": None,
+            "documents": None,
+        }
         try:
             self._template = environment.from_string(source)
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, RecursionError) as error:
             raise InvalidInput(
                 f"The model's chat template is not valid Jinja: {error}", reason="CHAT_TEMPLATE_INVALID"
             ) from None
@@ -46,9 +56,9 @@ class ChatTemplate:
             return self._template.render(
                 messages=[{"role": message.role, "content": message.content} for message in messages],
                 add_generation_prompt=add_generation_prompt,
-                **self._tokens,
+                **self._variables,
             )
-        except jinja2.TemplateError as error:
+        except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
             raise InvalidInput(
                 f"The model's chat template refuses this conversation: {error}", reason="CHAT_REFUSED"
             ) from None
@@ -56,3 +66,7 @@ class ChatTemplate:
 
 def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
+
+
+def _to_json(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)

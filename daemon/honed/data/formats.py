@@ -6,6 +6,7 @@ row is reported by its number (from 1, the header not counted) before anything i
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ MAX_LINE_BYTES = 1 << 20
 MAX_COLUMNS = 1000
 MAX_ROWS = 5_000_000
 SHOWN_PROBLEMS = 20
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # a JSON escape can make one; UTF-8 cannot hold it
 
 
 @dataclass(frozen=True)
@@ -176,7 +179,9 @@ def _jsonl_records(stream: BinaryIO, columns: tuple[str, ...], file: str, proble
         values: dict[str, str] = {}
         for column in columns:
             value = cast("dict[str, object]", record).get(column)
-            if isinstance(value, str):
+            if isinstance(value, str) and _SURROGATE.search(value):
+                problems.add(number, f"{column!r} holds half a character (a surrogate without its pair)")
+            elif isinstance(value, str):
                 values[column] = value
             elif value is None:
                 problems.add(number, f"there is no key {column!r}")

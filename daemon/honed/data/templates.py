@@ -44,7 +44,8 @@ class Template:
         instruction = self.instruction
         if self.labelled:
             listed = ", ".join(labels)
-            instruction = f"{instruction} Answer with exactly one of these labels and nothing else: {listed}."
+            task = f"Answer with exactly one of these labels and nothing else: {listed}."
+            instruction = f"{instruction} {task}" if instruction else task
         turns = [turn for shot in shots for turn in (shot.messages[-1], Message("assistant", shot.reply))]
         return (*_system(instruction), *turns, example.messages[-1])
 

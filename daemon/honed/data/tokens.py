@@ -59,9 +59,16 @@ class Renderer:
             tokenizer = Tokenizer.from_file(str(tokenizer_file))
         except Exception as error:  # noqa: BLE001 - the Rust side raises bare Exception
             raise InvalidInput(f"tokenizer.json cannot be read: {error}", reason="TOKENIZER_INVALID") from None
+        tokenizer.no_truncation()  # some are saved with a length to cut or fill to
+        tokenizer.no_padding()
         settings = _json(folder / "tokenizer_config.json")
         template_file = folder / "chat_template.jinja"
-        source = template_file.read_text("utf-8") if template_file.is_file() else settings.get("chat_template")
+        try:
+            source = template_file.read_text("utf-8") if template_file.is_file() else settings.get("chat_template")
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"chat_template.jinja is not UTF-8: {error}", reason="CHAT_TEMPLATE_INVALID", file=template_file.name
+            ) from None
         eos_token, bos_token = _token_text(settings.get("eos_token")), _token_text(settings.get("bos_token"))
         stop_ids: list[int] = []
         eos_id = tokenizer.token_to_id(eos_token)

@@ -15,7 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the first import of onnxrunt
 
 from grpc import aio
 from honed import manifest
-from honed.data import Renderer
+from honed.data import Renderer, load_instruction
 from honed.errors import Failure, HonedError, Unauthenticated
 from honed.lifeline import die_with_parent
 from honed.rpc_edge import Edge
@@ -49,11 +49,14 @@ def main() -> int:
     except HonedError as error:
         print(json.dumps(asdict(Failure.of(error))), flush=True)
         return 1
-    asyncio.run(_serve(Engine(graph, _MAX_WAITING), renderer, arguments.socket, secret))
+    engine = Engine(graph, _MAX_WAITING)
+    service = GenerationService(engine, renderer, load_instruction(arguments.folder))
+    asyncio.run(_serve(service, arguments.socket, secret))
+    engine.close()
     return 0
 
 
-async def _serve(engine: Engine, renderer: Renderer, socket: Path, secret: str) -> None:
+async def _serve(service: GenerationService, socket: Path, secret: str) -> None:
     expected = f"Bearer {secret}".encode()
 
     def authenticate(authorization: str) -> str:
@@ -65,7 +68,7 @@ async def _serve(engine: Engine, renderer: Renderer, socket: Path, secret: str) 
         interceptors=[Edge(authenticate, lambda _method, _request: False)],
         options=[("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES)],
     )
-    generation_pb2_grpc.add_GenerationServiceServicer_to_server(GenerationService(engine, renderer), server)
+    generation_pb2_grpc.add_GenerationServiceServicer_to_server(service, server)
     os.umask(0o177)
     server.add_insecure_port(f"unix:{socket}")
     await server.start()
@@ -74,7 +77,6 @@ async def _serve(engine: Engine, renderer: Renderer, socket: Path, secret: str) 
     print("ready", flush=True)
     await stop.wait()
     await server.stop(_GRACE_S)
-    engine.close()
 
 
 def _read_line() -> str:

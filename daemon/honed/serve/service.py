@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal, cast
 
 from grpc.aio import ServicerContext
-from honed.data import Message, Renderer
+from honed.data import Message, Renderer, as_trained
 from honed.errors import HonedError, InvalidInput
 from honed.serve.engine import Delta, Done, Engine, Request
 from honed.serve.sampling import Sampler, Sampling
@@ -22,9 +22,10 @@ _ROLES = ("system", "user", "assistant")
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
     """See generation.proto."""
 
-    def __init__(self, engine: Engine, renderer: Renderer) -> None:
+    def __init__(self, engine: Engine, renderer: Renderer, instruction: str) -> None:
         self._engine = engine
         self._renderer = renderer
+        self._instruction = instruction
 
     async def Generate(
         self, request: generation_pb2.GenerateRequest, context: ServicerContext[Any, Any]
@@ -76,12 +77,11 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
                 )
         if request.chat.messages[-1].role == "assistant":
             raise InvalidInput.of_field("chat.messages", "the last message must not be the assistant's")
-        return self._renderer.prompt(
-            [
-                Message(cast("Literal['system', 'user', 'assistant']", message.role), message.content)
-                for message in request.chat.messages
-            ]
-        )
+        messages = [
+            Message(cast("Literal['system', 'user', 'assistant']", message.role), message.content)
+            for message in request.chat.messages
+        ]
+        return self._renderer.prompt(as_trained(messages, self._instruction))
 
 
 def _sampling(request: generation_pb2.GenerateRequest) -> Sampling:

@@ -24,9 +24,12 @@ def evaluate_base(
         subjects.append((f"base {shots}-shot", few))
     evaluations: list[Evaluation] = []
     for subject, prompts in subjects:
-        for measure in (free_accuracy, likelihood_accuracy) if data.labels else (free_accuracy,):
-            report.phase(f"evaluating {subject}")
-            evaluations.append(measure(predictor, renderer, data, prompts, subject, report.rows()))
+        report.phase(f"evaluating {subject}, replies")
+        evaluations.append(free_accuracy(predictor, renderer, data, prompts, subject, report.rows()))
+        report.evaluation(evaluations[-1])
+        if data.labels:
+            report.phase(f"evaluating {subject}, likelihoods")
+            evaluations.append(likelihood_accuracy(predictor, renderer, data, prompts, subject, report.rows()))
             report.evaluation(evaluations[-1])
     return evaluations
 

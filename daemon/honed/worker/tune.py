@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, TokenizedExample
+from honed.data import Example, Prepared, Renderer, TokenizedExample, save_instruction
 from honed.errors import InvalidInput
 from honed.tune import base, lora
 from honed.tune.loop import LoopSettings, Step
@@ -79,6 +79,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     folder.mkdir()
     lora.save(adapted, folder, weights_digest(model_folder))
     contract.save(folder)
+    save_instruction(folder, data.template.instruction)
     made = manifest.write(folder)
     facts = {
         "contract": asdict(contract),

@@ -31,7 +31,7 @@ class Nf4:
 
     def dequantize(self) -> Tensor:
         """The weight that every product with the quantised one uses, in the shape and dtype of the original."""
-        return _bnb.dequantize_4bit(self.packed, self.state)
+        return _bnb.dequantize_4bit(self.packed, self.state).reshape(self.state.shape)  # a vector comes back as a row
 
     def to_bytes(self) -> bytes:
         """Codes and scales: what a digest of the quantised weight is taken over."""

@@ -41,7 +41,7 @@ def settle(client: Client, out: Output, job: Job, *, wait: bool) -> Job | None:
 def follow(client: Client, name: str) -> Job:
     """Follows a job to its end and returns it. Raises as `settle`."""
     try:
-        with _view() as show:
+        with progress_view() as show:
             return client.wait_job(name, on_event=show)
     except KeyboardInterrupt:
         note(f"\n{name} goes on. Follow it: hone jobs wait {_id(name)}. Cancel it: hone jobs cancel {_id(name)}.")
@@ -70,7 +70,10 @@ def describe(event: JobEvent) -> str:
             return f"{event.progress.step}/{event.progress.total_steps}  {_figures(event.progress)}".rstrip()
         case "evaluation":
             evaluation = event.evaluation
-            return f"{evaluation.subject}: {evaluation.correct}/{evaluation.total} ({share(evaluation.accuracy)})"
+            mode = evaluation_columns()["MODE"](evaluation)
+            return (
+                f"{evaluation.subject}, {mode}: {evaluation.correct}/{evaluation.total} ({share(evaluation.accuracy)})"
+            )
         case "log":
             return event.log
         case _:
@@ -99,7 +102,8 @@ def upload_bar(total_bytes: int) -> Generator[Callable[[int], None]]:
         yield lambda n_bytes: bar.advance(task, n_bytes)
 
 
-def _view() -> AbstractContextManager[ShowEvent]:
+def progress_view() -> AbstractContextManager[ShowEvent]:
+    """What shows a job's events: a bar on a terminal, plain lines elsewhere."""
     return _bar() if sys.stderr.isatty() else _lines()
 
 

@@ -46,7 +46,7 @@ def tune(
         float | None, typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank]")
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout before A, 0 to 0.9. [default: 0]")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 5e-4]")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 1e-3]")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training rows. [default: 3]")] = None,
     max_steps: Annotated[int | None, typer.Option(help="End after this many steps. [default: no limit]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step, 1 to 4096. [default: 16]")] = None,

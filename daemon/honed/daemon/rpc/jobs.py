@@ -28,6 +28,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._core = core
 
     async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
+        if earlier := self._core.jobs.of_request(request.request_id):
+            return self._message(earlier)
         spec = jobs_pb2.Job()
         kind = request.job.WhichOneof("spec")
         if kind == "tune":
@@ -75,11 +77,12 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         sent = time.monotonic()
         while True:
             job = self._job(request.name)  # read before the events, so that an ended job has no later ones
-            while events := self._core.jobs.events(job, cursor):
+            if events := self._core.jobs.events(job, cursor):
                 for event in events:
                     yield jobs_pb2.WatchJobResponse(event=convert.job_event(event))
                 cursor = events[-1].sequence
                 sent = time.monotonic()
+                continue  # the job may have ended meanwhile
             if job.state not in LIVE:
                 return
             changed = await self._core.supervisor.changed(max(0.0, sent + _HEARTBEAT_S - time.monotonic()))

@@ -32,6 +32,8 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         self._core = core
 
     async def ImportModel(self, request: models_pb2.ImportModelRequest, context: Context) -> jobs_pb2.Job:
+        if earlier := self._core.jobs.of_request(request.request_id):
+            return convert.job(earlier, [])
         path = self._allowed_path(request.path)
         work = ImportWork(source=str(path))
         return self._enqueue(request.model_id, work, str(path), request.request_id or None)
@@ -81,8 +83,10 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
 
     async def DeleteModel(self, request: models_pb2.DeleteModelRequest, context: Context) -> empty_pb2.Empty:
         name = check_name(request.name, "name", "models")
-        serving_export = self._core.resources.get(name).facts["serving_export"]
-        await self._core.delete(name, serving_export)
+        model = self._core.resources.get(name)
+        export = self._core.resources.find(model.facts["serving_export"])
+        also = [export.name] if export and export.job == model.job else []  # it may have been deleted before
+        await self._core.delete(name, *also)
         return empty_pb2.Empty()
 
     def _enqueue(self, model_id: str, work: ImportWork, source: str, request_id: str | None) -> jobs_pb2.Job:

@@ -12,6 +12,8 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+from honed.errors import WrongState
+
 _PACKAGE = resources.files("honed.daemon.store")
 
 
@@ -53,13 +55,14 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Runs the numbered migrations that the file has not seen, each in a transaction of its own.
 
     Raises:
-        RuntimeError: the file was written by a newer honed.
+        WrongState: the file was written by a newer honed.
     """
     seen = connection.execute("PRAGMA user_version").fetchone()[0]
     scripts = sorted((file.name, file) for file in (_PACKAGE / "migrations").iterdir() if file.name.endswith(".sql"))
     if seen > len(scripts):
-        raise RuntimeError(
-            f"the database has schema {seen}, this honed knows up to {len(scripts)}: install the newer one"
+        raise WrongState(
+            f"The database has schema {seen}, this honed knows up to {len(scripts)}: install the newer one.",
+            reason="DATABASE_TOO_NEW",
         )
     for number, (_name, file) in enumerate(scripts, 1):
         if number > seen:

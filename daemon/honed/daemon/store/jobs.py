@@ -148,6 +148,11 @@ class JobStore:
             raise NotFound(f"There is no job jobs/{job_id}.", reason="JOB_NOT_FOUND", resource=f"jobs/{job_id}")
         return Job.of(row)
 
+    def of_request(self, request_id: str) -> Job | None:
+        """The job that an earlier request with this id made, if there is one."""
+        row = self._database.row("job_by_request_id", request_id=request_id) if request_id else None
+        return Job.of(row) if row else None
+
     def page(self, before: int, limit: int) -> list[Job]:
         """At most `limit` jobs numbered below `before`, the newest first."""
         return [Job.of(row) for row in self._database.rows("page_of_jobs", before=before, limit=limit)]

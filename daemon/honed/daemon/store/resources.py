@@ -108,10 +108,15 @@ class ResourceStore:
         Raises:
             NotFound: there is none of this name.
         """
-        row = self._database.row("resource_by_name", name=name)
-        if row is None:
+        resource = self.find(name)
+        if resource is None:
             raise NotFound(f"There is no {name}.", reason=f"{_noun(name)}_NOT_FOUND", resource=name)
-        return Resource.of(row)
+        return resource
+
+    def find(self, name: str) -> Resource | None:
+        """One resource, if there is one of this name."""
+        row = self._database.row("resource_by_name", name=name)
+        return Resource.of(row) if row else None
 
     def page(self, collection: Collection, before: int, limit: int) -> list[Resource]:
         """At most `limit` resources numbered below `before`, the newest first."""

@@ -1,0 +1,19 @@
+"""What several packages' tests share. The heavy imports wait until a test asks for them."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory):
+    """A tiny llama's folder; read it, do not change it."""
+    from helpers.tiny_model import make_tiny_model
+
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "llama")
+
+
+@pytest.fixture(scope="session")
+def renderer(tiny_llama):
+    """The renderer of the tiny llama."""
+    from honed.data import Renderer
+
+    return Renderer.load(tiny_llama)

@@ -1,0 +1,70 @@
+import pytest
+from helpers.tiny_model import CHATML
+from honed.data import ChatTemplate, Message
+from honed.data.chat_template import PLAIN_TEMPLATE
+from honed.errors import InvalidInput
+from transformers.utils.chat_template_utils import render_jinja_template
+
+CHAT = (Message("system", "Be brief & kind."), Message("user", "Hi\nyou"), Message("assistant", "  Hello "))
+
+TEMPLATES = {
+    "chatml": CHATML,
+    "plain": PLAIN_TEMPLATE,
+    "blocks trimmed": "  {% for message in messages %}\n    {% if loop.first %}\n{{ bos_token }}\n    {% endif %}\n"
+    "[{{ message.role }}] {{ message.content | trim }}\n  {% endfor %}\nend",
+    "loop controls": "{% for message in messages %}{% if loop.index > 2 %}{% break %}{% endif %}{{ message.role }}"
+    "{% endfor %}",
+    "tools are none": "{% if tools is not none %}tools{% endif %}{{ messages[0]['content'] }}",
+    "json is not escaped for html": "{{ messages[0] | tojson }}",
+}
+
+
+@pytest.mark.parametrize("source", TEMPLATES.values(), ids=TEMPLATES)
+@pytest.mark.parametrize("add_generation_prompt", [True, False])
+def test_a_template_renders_as_transformers_renders_it(source, add_generation_prompt):
+    conversation = [{"role": message.role, "content": message.content} for message in CHAT]
+    (expected,), _ = render_jinja_template(
+        [conversation],
+        chat_template=source,
+        add_generation_prompt=add_generation_prompt,
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+    assert ChatTemplate(source, "<s>", "</s>").render(CHAT, add_generation_prompt=add_generation_prompt) == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ raise_exception('no system message, please') }}",
+        "{{ ''.__class__.__mro__ }}",
+        "{{ messages.append(1) }}",
+        "{{ messages.clear() }}",
+        "{{ messages[0].content + 1 }}",
+        "{{ 1 / 0 }}",
+        "{{ messages[0].content.index('z') }}",
+        "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
+        "{{ range(10 ** 9) | list }}",
+    ],
+)
+def test_a_template_that_refuses_fails_or_would_escape_ends_in_a_typed_error(source):
+    with pytest.raises(InvalidInput) as caught:
+        ChatTemplate(source, "", "").render(CHAT, add_generation_prompt=True)
+    assert caught.value.reason == "CHAT_REFUSED"
+
+
+def test_the_templates_own_words_reach_the_user():
+    template = ChatTemplate("{{ raise_exception('roles must alternate') }}", "", "")
+    with pytest.raises(InvalidInput, match="roles must alternate"):
+        template.render(CHAT, add_generation_prompt=True)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["{% for %}", "{{", "{% unknown %}", "{{ 'a' | no_such_filter }}", "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}"],
+    ids=["loop", "open", "tag", "filter", "deep"],
+)
+def test_a_template_that_is_no_jinja_is_refused(source):
+    with pytest.raises(InvalidInput) as caught:
+        ChatTemplate(source, "", "")
+    assert caught.value.reason == "CHAT_TEMPLATE_INVALID"

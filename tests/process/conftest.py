@@ -1,0 +1,94 @@
+"""One daemon process for most tests, on a state folder that holds a tiny model and a data set."""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from helpers.daemon import Daemon
+from helpers.tiny_model import make_tiny_model
+from honed.client import Client
+from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+
+CONTEXT = 16384  # long enough for replies that are still under way when a test looks
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory) -> Path:
+    """A Hugging Face folder of a model with random weights."""
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "tiny", max_position_embeddings=CONTEXT)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory) -> Path:
+    """20 labelled rows as CSV."""
+    rows = [f"Where is my card number {n}?,card\nI want a refund for order {n}.,refund\n" for n in range(10)]
+    path = tmp_path_factory.mktemp("tables") / "table.csv"
+    path.write_text("text,label\n" + "".join(rows), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def stock(tiny_model, table) -> Iterator[Path]:
+    """The state folder of a daemon that imported models/tiny, took datasets/table in, and was stopped. To be copied."""
+    daemon = Daemon().start()
+    try:
+        with daemon.client() as client:
+            client.wait_job(client.upload_model("tiny", tiny_model).name)
+            client.upload_dataset("table", table, text_column="text", label_column="label")
+        assert daemon.end() == 0
+        yield daemon.state
+    finally:
+        daemon.close()
+
+
+@pytest.fixture(scope="session")
+def daemon(stock, tiny_model) -> Iterator[Daemon]:
+    """The daemon that most tests share, on a UNIX socket and a TCP port; nobody may stop it."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        tcp = f"127.0.0.1:{probe.getsockname()[1]}"
+    daemon = Daemon(tcp, stock=stock, import_roots=tiny_model.parent).start()
+    yield daemon
+    daemon.close()
+
+
+@pytest.fixture(scope="session")
+def client(daemon) -> Iterator[Client]:
+    """A client of the shared daemon."""
+    with daemon.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def tuned(client) -> SimpleNamespace:
+    """A finished job that made adapters/nf4: the request, its id, the job, and its events as they were seen live."""
+    request = Job(tune=TuneSpec(model="models/tiny", dataset="datasets/table", adapter_id="nf4", max_steps=2))
+    job = client.create_job(request, request_id="the first tuning")
+    events: list[JobEvent] = []
+    job = client.wait_job(job.name, events.append)
+    return SimpleNamespace(request=request, request_id="the first tuning", job=job, events=events)
+
+
+@pytest.fixture
+def new_daemon(stock) -> Iterator[Callable[..., Daemon]]:
+    """Makes daemons of the test's own, not yet started, with the stock (or `stock=None`) and settings."""
+    made: list[Daemon] = []
+
+    def make(*listen: str, **settings: object) -> Daemon:
+        made.append(Daemon(*listen, **{"stock": stock, **settings}))
+        return made[-1]
+
+    yield make
+    for daemon in made:
+        daemon.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """An empty folder with a short path."""
+    path = Path(tempfile.mkdtemp(prefix="hd-", dir="/tmp"))
+    yield path
+    shutil.rmtree(path)

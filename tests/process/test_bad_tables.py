@@ -1,0 +1,204 @@
+"""Tables that are refused: each by a typed error that names the place, and nothing of them is kept."""
+
+import pytest
+from helpers.daemon import refused
+from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, UploadDatasetHeader, UploadDatasetRequest
+
+LABELLED = {"text_column": "text", "label_column": "label"}
+GOOD = b"text,label\na,x\nb,x\nc,y\nd,y\n"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept(client, daemon):
+    """No refusal leaves a data set or a file behind, and the daemon goes on."""
+    before = [dataset.name for dataset in client.list_datasets()]
+    folders = sorted((daemon.state / "datasets").iterdir())
+    yield
+    assert [dataset.name for dataset in client.list_datasets()] == before
+    assert sorted((daemon.state / "datasets").iterdir()) == folders
+    assert not list((daemon.state / "uploads").iterdir())
+    assert client.get_status().version
+
+
+@pytest.fixture
+def upload(client, tmp_path):
+    def upload(content: bytes, *, suffix="csv", test: bytes | None = None, **options):
+        train, test_file = tmp_path / f"train.{suffix}", tmp_path / f"test.{suffix}"
+        train.write_bytes(content)
+        if test is not None:
+            test_file.write_bytes(test)
+        columns = {} if suffix == "jsonl" else LABELLED
+        return client.upload_dataset("bad", train, test=test_file if test is not None else None, **columns | options)
+
+    return upload
+
+
+CSV_CASES = {
+    "empty file": (b"", "TABLE_EMPTY", "empty"),
+    "header only": (b"text,label\n", "TABLE_EMPTY", "no row"),
+    "missing column": (b"text,class\na,x\nb,y\n", "COLUMN_MISSING", "'label'"),
+    "not UTF-8": (GOOD + b"caf\xe9,x\n", "ENCODING_INVALID", "line 6"),
+    "UTF-16": (GOOD.decode().encode("utf-16"), "ENCODING_INVALID", "line 1"),
+    "NUL": (GOOD + b"a\0b,x\n", "ENCODING_INVALID", "line 6"),
+    "line of 10 MB": (GOOD + b"a" * 10_000_000 + b",x\n", "LINE_TOO_LONG", "line 6"),
+    "header twice": (b"text,label,text\na,x,b\n", "HEADER_DUPLICATE", "'text'"),
+    "ragged row": (GOOD + b"a,x,more\n", "ROWS_INVALID", "row 5"),
+    "short row": (GOOD + b"a\n", "ROWS_INVALID", "row 5"),
+    "open quote": (GOOD + b'"a,x\n', "ROWS_INVALID", "row 5"),
+    "quote inside": (GOOD + b'"a"b,x\n', "ROWS_INVALID", "row 5"),
+    "empty text": (GOOD + b" ,x\n", "ROWS_INVALID", "row 5"),
+    "empty label": (GOOD + b"a,\n", "ROWS_INVALID", "row 5"),
+    "label too long": (GOOD + b"a," + b"x" * 201 + b"\n", "ROWS_INVALID", "row 5"),
+    "one label": (b"text,label\na,x\nb,x\n", "LABELS_TOO_FEW", "'x'"),
+    "label with one row": (GOOD + b"e,lonely\n", "LABEL_TOO_SMALL", "'lonely'"),
+    "too many columns": (b",".join(b"c%d" % n for n in range(1001)) + b"\n", "TABLE_TOO_WIDE", "1001"),
+    "binary": (bytes(range(256)) * 10, "ENCODING_INVALID", "line 1"),
+}
+
+
+@pytest.mark.parametrize("case", CSV_CASES)
+def test_a_bad_csv_file_is_refused_with_the_place(case, upload):
+    content, reason, place = CSV_CASES[case]
+    with refused("INVALID_ARGUMENT", reason) as error:
+        upload(content)
+    assert place in error.value.message
+
+
+JSONL_CASES = {
+    "no JSON": (b'{"prompt": "a", "completion": "b"}\nhello\n', "row 2"),
+    "no object": (b'["a", "b"]\n', "row 1"),
+    "missing key": (b'{"prompt": "a"}\n', "row 1"),
+    "number": (b'{"prompt": "a", "completion": 7}\n', "row 1"),
+    "null": (b'{"prompt": null, "completion": "b"}\n', "row 1"),
+    "key twice": (b'{"prompt": "a", "prompt": "c", "completion": "b"}\n', "row 1"),
+    "deep nesting": (b'{"prompt": ' + b"[" * 100_000 + b"\n", "row 1"),
+    "empty completion": (b'{"prompt": "a", "completion": " "}\n', "row 1"),
+    "half a surrogate pair": (b'{"prompt": "\\ud800", "completion": "b"}\n' * 5, "row 1"),
+}
+
+
+@pytest.mark.parametrize("case", JSONL_CASES)
+def test_a_bad_jsonl_line_is_refused_by_its_number(case, upload):
+    content, place = JSONL_CASES[case]
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(content, suffix="jsonl", test_fraction=0)
+    assert place in error.value.message
+    assert (place in {row for row, _ in error.value.field_violations}) is True
+
+
+def test_every_bad_row_is_listed_up_to_a_limit(upload):
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(GOOD + b"a\n" * 30)
+    listed = [row for row, _ in error.value.field_violations]
+    assert listed[:20] == [f"row {number}" for number in range(5, 25)]
+    assert error.value.metadata["bad_rows"] == "30"
+
+
+def test_a_label_of_the_test_table_alone_is_refused_by_its_row(upload):
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(GOOD, test=b"text,label\na,x\nb,unheard\n")
+    assert error.value.field_violations[0][0] == "row 2"
+    assert "'unheard'" in error.value.message
+
+
+def test_an_empty_test_table_is_refused(upload):
+    with refused("INVALID_ARGUMENT", "TABLE_EMPTY") as error:
+        upload(GOOD, test=b"")
+    assert "test table" in error.value.message
+
+
+@pytest.mark.parametrize("fraction", [-0.1, 0.91, 1, 1e300, float("nan"), float("inf")])
+def test_a_test_fraction_out_of_range_is_refused(fraction, upload):
+    with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+        upload(GOOD, test_fraction=fraction)
+    assert error.value.field_violations[0][0] == "header.test_fraction"
+
+
+def test_a_test_fraction_beside_a_test_table_is_refused(upload):
+    with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+        upload(GOOD, test=GOOD, test_fraction=0.5)
+    assert error.value.field_violations[0][0] == "header.test_fraction"
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("header.seed", {"seed": -1}),
+        ("header.shape.labelled.text_column", {"text_column": ""}),
+        ("header.shape.labelled.instruction", {"instruction": "x" * 2001}),
+    ],
+)
+def test_a_bad_option_is_refused_by_its_field(field, options, upload):
+    with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+        upload(GOOD, **options)
+    assert error.value.field_violations[0][0] == field
+
+
+def test_text_and_label_in_one_column_are_refused(upload):
+    with refused("INVALID_ARGUMENT", "COLUMN_MISSING"):
+        upload(GOOD, text_column="label")
+
+
+def header(**fields):
+    message = UploadDatasetHeader(**{"dataset_id": "bad", "format": FILE_FORMAT_CSV, **fields})
+    message.shape.labelled.text_column, message.shape.labelled.label_column = "text", "label"
+    return UploadDatasetRequest(header=message)
+
+
+STREAMS = {
+    "nothing": ([], "header"),
+    "no header": ([UploadDatasetRequest(train_data=GOOD)], "header"),
+    "empty message": ([UploadDatasetRequest()], "header"),
+    "no format": ([header(format=0)], "header.format"),
+    "unknown format": ([header(format=77)], "header.format"),
+    "no shape": ([UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="bad", format=1))], "header.shape"),
+    "two headers": ([header(), header()], "payload"),
+    "empty payload": ([header(), UploadDatasetRequest()], "payload"),
+}
+
+
+@pytest.mark.parametrize("case", STREAMS)
+def test_a_stream_out_of_form_is_refused_by_its_field(case, client):
+    messages, field = STREAMS[case]
+    with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+        client._calls.upload(client._datasets.UploadDataset, iter(messages))
+    assert error.value.field_violations[0][0] == field
+
+
+def test_a_stream_of_a_header_alone_is_an_empty_table(client):
+    with refused("INVALID_ARGUMENT", "TABLE_EMPTY"):
+        client._calls.upload(client._datasets.UploadDataset, iter([header()]))
+
+
+def test_a_table_that_comes_back_after_the_other_is_refused(client):
+    pieces = [UploadDatasetRequest(train_data=GOOD), UploadDatasetRequest(test_data=GOOD)]
+    with refused("INVALID_ARGUMENT", "FIELD_INVALID"):
+        client._calls.upload(client._datasets.UploadDataset, iter([header(), *pieces, pieces[0]]))
+
+
+def test_a_message_over_the_limit_is_refused(client):
+    messages = [header(), UploadDatasetRequest(train_data=b"x" * (4 << 20))]
+    with refused("RESOURCE_EXHAUSTED", ""):
+        client._calls.upload(client._datasets.UploadDataset, iter(messages))
+
+
+def test_a_table_over_the_configured_size_is_refused(new_daemon, table):
+    daemon = new_daemon(stock=None, max_dataset_bytes=100).start()
+    with daemon.client() as client:
+        with refused("INVALID_ARGUMENT", "UPLOAD_TOO_LARGE"):
+            client.upload_dataset("large", table, **LABELLED)
+        assert list(client.list_datasets()) == []
+        assert not list((daemon.state / "uploads").iterdir())
+
+
+def test_a_table_that_takes_too_much_memory_to_parse_is_refused(new_daemon, tmp_path):
+    daemon = new_daemon(stock=None, ingest_memory_bytes=400 << 20).start()
+    large = tmp_path / "large.csv"
+    with large.open("wb") as file:
+        file.write(b"text,label\n")
+        for _ in range(300):
+            file.write(b"some words that fill a row,x\nsome more words for a row,y\n" * 5000)
+    with daemon.client() as client:
+        with refused("FAILED_PRECONDITION", "MEMORY_EXCEEDED"):
+            client.upload_dataset("large", large, **LABELLED)
+        assert list(client.list_datasets()) == []

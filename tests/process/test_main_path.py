@@ -1,0 +1,177 @@
+"""From a model folder and a table to served replies, on a tiny model: what each step makes and says of itself."""
+
+import hashlib
+
+import onnxruntime
+import pytest
+from helpers.daemon import mapped_libraries
+from helpers.tiny_model import END_OF_TURN, VOCABULARY_SIZE
+from honed.v1.generation_pb2 import FINISH_REASON_UNSPECIFIED
+from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Job, TuneSpec
+from honed.v1.types_pb2 import ANSWER_MODE_FREE, ANSWER_MODE_LIKELIHOOD
+
+QUESTION = [{"role": "user", "content": "Where is my card?"}]
+
+
+@pytest.fixture(scope="module")
+def exports(client, tuned):
+    """exports/int8 of an adapter on NF4, exports/fp32 of one on bfloat16."""
+    client.wait_job(
+        client.tune(
+            TuneSpec(
+                model="tiny",
+                dataset="table",
+                adapter_id="bf16",
+                base_precision=BASE_PRECISION_BF16,
+                max_steps=2,
+                rank=4,
+                skip_evaluation=True,
+            )
+        ).name
+    )
+    jobs = [client.export("int8", "adapters/nf4"), client.export("fp32", "adapters/bf16", format="onnx-fp32")]
+    return [client.get_export(client.wait_job(job.name).result) for job in jobs]
+
+
+def is_digest(text: str) -> bool:
+    return len(text) == 64 and not set(text) - set("0123456789abcdef")
+
+
+def test_an_imported_model_says_what_it_is_and_where_it_came_from(client, tiny_model):
+    model = client.get_model("tiny")
+    assert model.owner == "owner"
+    assert is_digest(model.digest)
+    assert (model.source_format, model.architecture) == ("safetensors", "llama")
+    assert (model.layers, model.hidden_size, model.attention_heads, model.key_value_heads) == (2, 64, 4, 2)
+    assert (model.vocabulary_size, model.context_length) == (VOCABULARY_SIZE, 16384)
+    # Embedding and head, then in each layer q, k, v, o, gate, up, down and two norms, then the last norm.
+    layer = 64 * 64 + 2 * 64 * 32 + 64 * 64 + 3 * 64 * 128 + 2 * 64
+    assert model.parameters == 2 * VOCABULARY_SIZE * 64 + 2 * layer + 64
+    assert dict(model.source_digests) == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in tiny_model.iterdir()
+    }
+    assert client.get_export(model.serving_export).source == "models/tiny"
+    assert client.get_job(model.job).result == "models/tiny"
+
+
+def test_a_model_from_a_server_path_is_the_one_that_was_uploaded(client, tiny_model):
+    job = client.wait_job(client.import_model("by-path", str(tiny_model)).name)
+    assert job.import_model.source == str(tiny_model)
+    assert client.get_model(job.result).digest == client.get_model("tiny").digest
+
+
+def test_a_data_set_is_split_by_label_and_keeps_its_shape(client):
+    dataset = client.get_dataset("table")
+    assert dataset.owner == "owner"
+    assert is_digest(dataset.digest)
+    assert (dataset.train_rows, dataset.test_rows) == (16, 4)
+    assert list(dataset.labels) == ["card", "refund"]
+    assert dataset.shape.labelled.instruction == "Classify the message."
+
+
+def test_the_preview_shows_the_rendered_row_and_exactly_the_reply_under_the_loss(client):
+    preview = client.preview_dataset("table", "tiny", rows=2)
+    assert [row.row for row in preview.rows] == [1, 2]
+    for row in preview.rows:
+        text = "".join(token.text for token in row.tokens)
+        assert text.startswith("<|im_start|>system\nClassify the message.<|im_end|>\n<|im_start|>user\n")
+        trained = "".join(token.text for token in row.tokens if token.trained)
+        assert trained in {f"card{END_OF_TURN}", f"refund{END_OF_TURN}"}
+        assert text.endswith(trained)
+    assert preview.longest_tokens >= max(len(row.tokens) for row in preview.rows)
+    assert preview.total_tokens > preview.longest_tokens
+
+
+def test_an_adapter_records_its_settings_contract_and_training(client, tuned):
+    adapter = client.get_adapter("nf4")
+    assert tuned.job.state == Job.STATE_SUCCEEDED
+    assert tuned.job.result == adapter.name
+    assert (adapter.owner, adapter.job) == ("owner", tuned.job.name)
+    assert (adapter.model, adapter.dataset) == ("models/tiny", "datasets/table")
+    spec = adapter.spec
+    assert (spec.base_precision, spec.rank, spec.alpha, spec.learning_rate) == (BASE_PRECISION_NF4, 16, 32, 1e-3)
+    assert spec == tuned.job.tune
+    contract = adapter.contract
+    digests = (contract.weights, contract.tokenizer, contract.chat_template, contract.mask_rule, adapter.digest)
+    assert all(map(is_digest, digests))
+    assert contract.quantised_weights
+    # Rank 16 on q, k, v, o, gate, up and down of both layers: rank * (in + out) each.
+    assert adapter.training.trainable_parameters == 2 * 16 * (2 * 128 + 2 * 96 + 3 * 192)
+    assert adapter.training.steps == 2
+    assert adapter.training.tokens > 0
+    assert adapter.training.HasField("validation_loss")
+
+
+def test_a_tuning_evaluates_the_base_before_and_the_adapter_after(client, tuned):
+    evaluations = client.get_adapter("nf4").evaluations
+    assert [(each.subject, each.mode) for each in evaluations] == [
+        ("base zero-shot", ANSWER_MODE_FREE),
+        ("base zero-shot", ANSWER_MODE_LIKELIHOOD),
+        ("base 2-shot", ANSWER_MODE_FREE),
+        ("base 2-shot", ANSWER_MODE_LIKELIHOOD),
+        ("tuned", ANSWER_MODE_FREE),
+    ]
+    assert all(each.total == 4 and each.accuracy == each.correct / 4 for each in evaluations)
+    assert list(tuned.job.evaluations) == list(evaluations)
+
+
+def test_the_contract_tells_the_precisions_of_the_base_apart(client, exports):
+    nf4, bf16 = client.get_adapter("nf4"), client.get_adapter("bf16")
+    assert nf4.contract.weights == bf16.contract.weights
+    assert nf4.contract.quantised_weights != bf16.contract.quantised_weights
+    assert not bf16.evaluations
+
+
+def test_an_fp32_export_follows_the_tuned_model_exactly(exports):
+    parity = exports[1].parity
+    assert parity.top1_agreement == 1.0
+    assert parity.mean_kl < 1e-4  # float32 sums in another order; int8 below is three orders away
+    assert exports[1].model == "models/tiny"
+    assert exports[1].source == "adapters/bf16"
+
+
+def test_an_int8_export_says_how_closely_it_follows(exports):
+    export, parity = exports[0], exports[0].parity
+    assert (export.owner, export.source) == ("owner", "adapters/nf4")
+    assert is_digest(export.digest)
+    assert (parity.rows, parity.source) == (4, "datasets/table")
+    assert parity.tokens >= 8  # a label and its end-of-turn a row
+    assert parity.onnxruntime_version == onnxruntime.__version__
+    assert 0 < parity.mean_kl < 0.05  # 8 bits in blocks of 32 cost something, but little
+    assert parity.mean_kl <= parity.max_kl
+    assert parity.top1_agreement >= 0.5
+    assert parity.HasField("accuracy")
+
+
+@pytest.mark.parametrize(
+    ("subject", "seen"),
+    [
+        ("models/tiny", ["base zero-shot", "base zero-shot", "base 1-shot", "base 1-shot"]),
+        ("adapters/nf4", ["tuned"]),
+        ("exports/int8", ["served"]),
+    ],
+)
+def test_models_adapters_and_exports_can_be_evaluated(subject, seen, client, exports):
+    job = client.wait_job(client.evaluate(subject, "table", few_shot=1 if subject == "models/tiny" else None).name)
+    assert [each.subject for each in job.evaluations] == seen
+    assert all(each.total == 4 for each in job.evaluations)
+    assert job.result == ""
+
+
+def test_an_adapter_is_served_through_its_newest_export(client, exports):
+    by_export = client.complete("exports/int8", QUESTION, max_tokens=12)
+    assert client.complete("adapters/nf4", QUESTION, max_tokens=12) == by_export
+    assert by_export[1].finish_reason != FINISH_REASON_UNSPECIFIED
+
+
+def test_a_model_is_served_through_the_export_made_at_import(client):
+    by_export = client.complete("exports/tiny-base", QUESTION, max_tokens=12)
+    assert client.complete("models/tiny", QUESTION, max_tokens=12) == by_export
+
+
+def test_an_engine_holds_onnxruntime_and_no_torch(client, daemon):
+    client.complete("models/tiny", QUESTION, max_tokens=2)
+    for engine in daemon.children("honed.serve"):
+        libraries = mapped_libraries(engine)
+        assert "onnxruntime" in libraries
+        assert "libtorch" not in libraries

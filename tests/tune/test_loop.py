@@ -1,0 +1,132 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from honed.data import TokenizedExample
+from honed.errors import InvalidInput
+from honed.tune import base, lora
+from honed.tune.batches import Batch
+from honed.tune.loop import LoopSettings, evaluate_loss, mean_loss, run
+
+SETTINGS = LoopSettings(
+    learning_rate=1e-2,
+    epochs=2.0,
+    max_steps=None,
+    batch_size=8,
+    warmup_fraction=0.1,
+    max_gradient_norm=1.0,
+    weight_decay=0.0,
+    seed=5,
+)
+
+
+@pytest.fixture
+def fresh(tiny_llama):
+    """Makes the tiny llama in float32 with fresh adapters."""
+    return lambda: lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0.1, seed=0)
+
+
+def reference_loss(model, rows):
+    """The loss as transformers computes it, from labels that ignore prompt and padding."""
+    longest = max(map(len, rows))
+    ids = [[*row.prompt, *row.reply] + [0] * (longest - len(row)) for row in rows]
+    labels = [[-100] * len(row.prompt) + list(row.reply) + [-100] * (longest - len(row)) for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    with torch.inference_mode():
+        return model(
+            input_ids=torch.tensor(ids), attention_mask=torch.tensor(mask), labels=torch.tensor(labels)
+        ).loss.item()
+
+
+def test_the_loss_is_that_of_transformers_with_prompt_and_padding_ignored(adapted, rows):
+    model = adapted()
+    # the same sums in float32, in another order
+    assert mean_loss(model, Batch.of(rows)).item() == pytest.approx(reference_loss(model, rows), rel=1e-5)
+
+
+def test_padding_costs_no_loss(adapted, rows):
+    model = adapted()
+    short, long = rows[0], TokenizedExample(tuple(range(3, 200)), (9,))
+    alone, beside = mean_loss(model, Batch.of([short])).item(), mean_loss(model, Batch.of([short, long])).item()
+    other = mean_loss(model, Batch.of([long])).item()
+    expected = (alone * len(short.reply) + other) / (len(short.reply) + 1)
+    assert beside == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_validation_loss_is_the_mean_over_all_trained_tokens(adapted, rows):
+    model = adapted(dropout=0.5)  # which must not be felt
+    total = sum(reference_loss(model, [row]) * len(row.reply) for row in rows)
+    expected = total / sum(len(row.reply) for row in rows)
+    model.train()
+    assert evaluate_loss(model, rows, batch_size=7) == pytest.approx(expected, rel=1e-5)
+    assert model.training
+
+
+def test_the_same_seed_gives_the_same_losses_bit_for_bit(fresh, rows):
+    def losses(settings):
+        return [(step.loss, step.gradient_norm, step.validation_loss) for step in run(fresh(), rows, rows, settings)]
+
+    first = losses(SETTINGS)
+    assert first == losses(SETTINGS)
+    assert first != losses(replace(SETTINGS, seed=6))
+
+
+def test_the_loop_learns_and_leaves_the_base_alone(fresh, rows):
+    model = fresh()
+    frozen = {name: p.clone() for name, p in model.named_parameters() if not p.requires_grad}
+    before = evaluate_loss(model, rows, 8)
+    steps = list(run(model, rows, (), replace(SETTINGS, epochs=10)))
+    assert evaluate_loss(model, rows, 8) < 0.5 * before
+    assert all(torch.equal(p, frozen[name]) for name, p in model.named_parameters() if not p.requires_grad)
+    assert steps[0].loss > steps[-1].loss
+
+
+def test_a_step_is_adams_on_the_clipped_gradient(fresh, rows):
+    """Adam's first step moves every weight by the learning rate against the sign of its gradient (Kingma & Ba 2015)."""
+    model, twin = fresh(), fresh()
+    settings = replace(SETTINGS, epochs=1, batch_size=len(rows), warmup_fraction=0, max_gradient_norm=1e-3)
+    (step,) = run(model, rows, (), settings)
+    torch.manual_seed(settings.seed)  # dropout draws as in the loop
+    twin.train()
+    mean_loss(twin, Batch.of(sorted(rows, key=len))).backward()
+    norms = [p.grad.norm() for p in lora.trainable_parameters(twin)]
+    assert step.learning_rate == settings.learning_rate
+    assert step.gradient_norm == pytest.approx(math.hypot(*norms), rel=0.2)  # rows of a length may stand otherwise
+    for after, start in zip(lora.trainable_parameters(model), lora.trainable_parameters(twin), strict=True):
+        assert (after - start).abs().max() <= settings.learning_rate * 1.001
+    moved = lora.trainable_parameters(model)[1] - lora.trainable_parameters(twin)[1]  # a B, which starts at zero
+    assert moved.abs().max() == pytest.approx(settings.learning_rate, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "max_steps", "expected"), [(1.0, None, 3), (2.5, None, 8), (0.01, None, 1), (9.0, 2, 2), (1.0, 99, 3)]
+)
+def test_steps_come_from_epochs_unless_a_limit_ends_them_before(fresh, rows, epochs, max_steps, expected):
+    settings = replace(SETTINGS, epochs=epochs, max_steps=max_steps)
+    steps = list(run(fresh(), rows, rows[:2], settings))
+    assert [step.step for step in steps] == list(range(1, expected + 1))
+    assert {step.total_steps for step in steps} == {expected}
+    checked = [step.step for step in steps if step.validation_loss is not None]
+    assert checked == sorted({expected, *range(3, expected + 1, 3)})
+
+
+def test_tokens_and_seconds_are_sums_so_far(fresh, rows):
+    steps = list(run(fresh(), rows, (), replace(SETTINGS, epochs=1)))
+    assert steps[-1].tokens == sum(map(len, rows))
+    assert [step.seconds for step in steps] == sorted(step.seconds for step in steps)
+    assert all(step.validation_loss is None for step in steps)
+
+
+def test_the_model_is_left_in_evaluation_mode(fresh, rows):
+    model = fresh()
+    list(run(model, rows, rows, replace(SETTINGS, max_steps=1)))
+    assert not model.training
+
+
+def test_a_loss_that_is_no_longer_a_number_ends_the_run_with_advice(fresh, rows):
+    model = fresh()
+    lora.trainable_parameters(model)[0].data[0, 0] = torch.inf
+    with pytest.raises(InvalidInput, match=r"step 1 of 6; lower the learning rate \(now 0.01\)") as caught:
+        list(run(model, rows, (), SETTINGS))
+    assert caught.value.reason == "LOSS_NOT_FINITE"
