@@ -6,7 +6,7 @@ the engines share it, so that a status means the same on both sides of the proxy
 
 import logging
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -45,6 +45,12 @@ CODES: dict[type[HonedError], grpc.StatusCode] = {
     Internal: grpc.StatusCode.INTERNAL,
 }
 
+# A status travels in the trailing metadata, once as text and once packed, and gRPC peers refuse more than 8 KiB of it.
+_MAX_MESSAGE_BYTES = 900
+_MAX_METADATA_BYTES = 900
+_MAX_VIOLATIONS_BYTES = 1500
+_MAX_TEXT_BYTES = 300
+
 # Who is calling; set for the length of a call.
 principal: ContextVar[str] = ContextVar("principal")
 
@@ -53,23 +59,25 @@ _log = logging.getLogger(__name__)
 
 def to_status(error: HonedError) -> status_pb2.Status:
     """The status of an error, with ErrorInfo and, where they apply, BadRequest, ResourceInfo, PreconditionFailure and
-    RetryInfo."""
-    details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)]
+    RetryInfo. Long texts lose their middle and the last of many violations are left out, so that it can be sent."""
+    metadata = dict(_within(_MAX_METADATA_BYTES, error.metadata.items()))
+    details: list[Any] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)]
     if error.violations:
         violations = [
             error_details_pb2.BadRequest.FieldViolation(field=field, description=description)
-            for field, description in error.violations
+            for field, description in _within(_MAX_VIOLATIONS_BYTES, error.violations)
         ]
         details.append(error_details_pb2.BadRequest(field_violations=violations))
+    description = _shortened(error.message, _MAX_TEXT_BYTES)
     if resource := error.metadata.get("resource"):
         details.append(
             error_details_pb2.ResourceInfo(
-                resource_type=resource.partition("/")[0], resource_name=resource, description=error.message
+                resource_type=resource.partition("/")[0], resource_name=resource, description=description
             )
         )
     if isinstance(error, WrongState | NoRoom):
         violation = error_details_pb2.PreconditionFailure.Violation(
-            type=error.reason, subject=error.metadata.get("resource", ""), description=error.message
+            type=error.reason, subject=error.metadata.get("resource", ""), description=description
         )
         details.append(error_details_pb2.PreconditionFailure(violations=[violation]))
     if error.retry_after_s is not None:
@@ -81,13 +89,32 @@ def to_status(error: HonedError) -> status_pb2.Status:
         packed.append(any_pb2.Any())
         packed[-1].Pack(detail)
     code: int = CODES[type(error)].value[0]
-    return status_pb2.Status(code=code, message=error.message, details=packed)
+    return status_pb2.Status(code=code, message=_shortened(error.message, _MAX_MESSAGE_BYTES), details=packed)
+
+
+def _within(limit_bytes: int, pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The first pairs, shortened, that need at most `limit_bytes` together."""
+    for name, text in pairs:
+        pair = _shortened(name, _MAX_TEXT_BYTES), _shortened(text, _MAX_TEXT_BYTES)
+        limit_bytes -= sum(len(part.encode()) for part in pair)
+        if limit_bytes < 0:
+            return
+        yield pair
+
+
+def _shortened(text: str, limit_bytes: int) -> str:
+    """The text, or its beginning and its end."""
+    raw = text.encode(errors="replace")
+    if len(raw) <= limit_bytes:
+        return raw.decode()
+    half = limit_bytes // 2 - 3
+    return f"{raw[:half].decode(errors='ignore')} … {raw[-half:].decode(errors='ignore')}"
 
 
 async def abort(context: aio.ServicerContext[Any, Any], error: HonedError) -> None:
     """Ends a call with an error's status."""
     status = to_status(error)
-    await context.abort(CODES[type(error)], error.message, ((DETAILS_KEY, status.SerializeToString()),))
+    await context.abort(CODES[type(error)], status.message, ((DETAILS_KEY, status.SerializeToString()),))
 
 
 @asynccontextmanager
@@ -99,15 +126,14 @@ async def errors_as_status(context: aio.ServicerContext[Any, Any]) -> AsyncGener
         if isinstance(error, Internal):
             _log.error("%s: %s", error.reason, error.message)
         await abort(context, error)
-    except sqlite3.OperationalError as error:
-        if "full" not in str(error):
-            raise
-        await abort(context, NoRoom("The disk of the state folder is full; free some space.", reason="DISK_FULL"))
     except (aio.AbortError, aio.AioRpcError):
         raise
-    except Exception:  # noqa: BLE001 - the last resort: a defect of ours ends the call, not the daemon
-        _log.exception("a defect of honed")
-        await abort(context, Internal("A defect of honed; the daemon's log has the details.", reason="INTERNAL"))
+    except Exception as error:  # noqa: BLE001 - the last resort: a defect of ours ends the call, not the daemon
+        if isinstance(error, sqlite3.OperationalError) and "full" in str(error):
+            await abort(context, NoRoom("The disk of the state folder is full; free some space.", reason="DISK_FULL"))
+        else:
+            _log.exception("a defect of honed")
+            await abort(context, Internal("A defect of honed; the daemon's log has the details.", reason="INTERNAL"))
 
 
 class Edge(aio.ServerInterceptor):

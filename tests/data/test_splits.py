@@ -41,6 +41,12 @@ def test_a_new_label_does_not_move_the_rows_of_the_others():
     assert [row for row in after if row.reply != "c"] == before
 
 
+def test_labels_of_one_size_are_drawn_apart():
+    _, test = split(examples(a=30, b=30), 0.2, 0, stratify=True)
+    texts = {label: [row.messages[0].content for row in test if row.reply == label] for label in "ab"}
+    assert texts["a"] != [text.replace("b", "a") for text in texts["b"]]
+
+
 def test_without_stratifying_the_whole_is_one_group():
     train, test = split(examples(a=1, b=9), 0.3, 0, stratify=False)
     assert (len(train), len(test)) == (7, 3)

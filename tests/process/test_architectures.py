@@ -1,10 +1,11 @@
-"""Import, tuning and export of the other supported families; llama's is test_main_path.py."""
+"""Import, tuning and export of the other supported families; llama's is test_main_path.py. About 30 s each."""
 
 import pytest
 from helpers.tiny_model import make_tiny_model
 from honed.v1.jobs_pb2 import TuneSpec
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("architecture", ["mistral", "qwen2", "qwen3"])
 def test_a_family_goes_all_the_way_with_parity(architecture, client, tmp_path):
     folder = make_tiny_model(tmp_path / architecture, architecture, tie_word_embeddings=architecture == "qwen3")

@@ -83,7 +83,7 @@ def test_a_bad_jsonl_line_is_refused_by_its_number(case, upload):
     with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
         upload(content, suffix="jsonl", test_fraction=0)
     assert place in error.value.message
-    assert (place in {row for row, _ in error.value.field_violations}) is True
+    assert place in {row for row, _ in error.value.field_violations}
 
 
 def test_every_bad_row_is_listed_up_to_a_limit(upload):

@@ -4,6 +4,12 @@ from honed.data import TokenizedExample
 from honed.tune import base, lora
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Tiny products gain nothing from a second thread, and lose much where the cores are shared."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def rows():
     """A table of rows of 4 to 20 tokens whose replies have 1 to 4."""

@@ -17,6 +17,7 @@ class ReplyText:
         self._stops = tuple(stops)
         self._ids: list[int] = []
         self._start = 0  # decoding begins here: far enough back for spaces and joined characters to come out right
+        self._taken = 0  # tokens whose text has been taken: what stands before is whole characters
         self._shown = 0  # characters of decode(ids[start:]) already taken
         self._held = ""
         self.stopped = False
@@ -28,8 +29,9 @@ class ReplyText:
         if text.endswith(_HALF):
             return ""
         self._held += text[self._shown :]
-        # Decode from the last token on next time: its text is known, what follows may depend on it.
-        self._start = len(self._ids) - 1
+        # Decode from the last whole characters on next time: their text is known, what follows may depend on it. Not
+        # from within a character: a tokenizer with byte fallback gives up on all bytes around a broken one.
+        self._start, self._taken = self._taken, len(self._ids)
         self._shown = len(self._decode(self._ids[self._start :]))
         return self._release()
 

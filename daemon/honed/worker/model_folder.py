@@ -32,6 +32,7 @@ _KEPT = {
     "model.safetensors.index.json",
 }
 _MAX_JSON_BYTES = 64 << 20
+_MAX_LAYERS = 1000
 
 
 def source_files(source: Path) -> list[Path]:
@@ -128,6 +129,13 @@ def load_config(folder: Path) -> PretrainedConfig:
         raise _unsupported(str(architecture), ARCHITECTURES, "config.json")
     if "quantization_config" in values:
         raise _refused(folder / "config.json", "says that the weights are quantised; import the full-precision model")
+    layers = values.get("num_hidden_layers", 1)
+    if not isinstance(layers, int) or not 0 < layers <= _MAX_LAYERS:  # building them all would take hours
+        raise InvalidInput(
+            f"config.json promises {str(layers)[:40]} layers; expected 1 to {_MAX_LAYERS}.",
+            reason="MODEL_FILE_INVALID",
+            file="config.json",
+        )
     try:
         config: PretrainedConfig = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # noqa: BLE001 - transformers raises what it likes on a bad config

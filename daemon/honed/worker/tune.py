@@ -15,8 +15,8 @@ from honed.tune import base, lora
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
+from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import TuneWork
-from honed.worker.contracts import Contract, weights_digest
 from honed.worker.evaluation import evaluate_base, evaluate_tuned
 from honed.worker.report import Report
 

@@ -7,7 +7,7 @@ import torch
 from honed import manifest
 from honed.data import Renderer
 from honed.tune import base, lora
-from honed.worker.contracts import Contract
+from honed.worker.adapter_contract import Contract
 from peft import PeftModel
 
 

@@ -39,9 +39,10 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         if not spec.HasField(field) and default is not None:  # pyright: ignore[reportArgumentType] - names of the table
             setattr(spec, field, default)
         mistakes += range_mistakes(spec, field, low, high, closed)
-    if not spec.HasField("alpha"):
+    if spec.HasField("alpha"):
+        mistakes += range_mistakes(spec, "alpha", 0, 1e4, closed=False)
+    else:
         spec.alpha = 2.0 * spec.rank
-    mistakes += range_mistakes(spec, "alpha", 0, 1e4, closed=False)
     if spec.base_precision == jobs_pb2.BASE_PRECISION_UNSPECIFIED:
         spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
     if spec.base_precision not in _PRECISIONS:

@@ -1,0 +1,93 @@
+import math
+import re
+from pathlib import Path
+
+import pytest
+from honed.daemon.rpc.specs import _TUNE_NUMBERS, complete_export, complete_tune
+from honed.errors import InvalidInput
+from honed.v1 import jobs_pb2
+from honed.v1.jobs_pb2 import ExportSpec, TuneSpec
+
+PROTO = (Path(__file__).parents[2] / "protos/honed/v1/jobs.proto").read_text("utf-8")
+FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
+NUMBERS = [*_TUNE_NUMBERS, "alpha"]
+FRACTIONS = [field for field in NUMBERS if FIELDS[field].type == FIELDS[field].TYPE_DOUBLE]
+RANGES = {field: bounds[1:] for field, bounds in _TUNE_NUMBERS.items()} | {"alpha": (0, 1e4, False)}
+
+
+def refusal(**values):
+    with pytest.raises(InvalidInput) as caught:
+        complete_tune(TuneSpec(**values))
+    assert caught.value.reason == "FIELD_INVALID"
+    return caught.value
+
+
+def test_an_empty_spec_gets_every_default_that_the_proto_promises():
+    settings = complete_tune(TuneSpec())
+    comments = re.findall(r"//([^\n]*)\n  optional \w+ (\w+) =", PROTO)
+    promised = {
+        field: match[1] for text, field in comments if (match := re.search(r"unset means ([\d.e-]+\d|\d)", text))
+    }
+    assert set(promised) >= {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed"}
+    del promised["alpha"]  # "2 * rank"
+    assert {field: settings[field] for field in promised} == {field: float(text) for field, text in promised.items()}
+    assert (settings["alpha"], settings["max_steps"], settings["few_shot"]) == (32, None, None)
+    assert (settings["base_precision"], settings["evaluate"]) == ("nf4", True)
+
+
+def test_the_defaults_are_written_back_into_the_spec():
+    spec = TuneSpec(rank=8)
+    complete_tune(spec)
+    assert (spec.alpha, spec.batch_size, spec.base_precision) == (16, 16, jobs_pb2.BASE_PRECISION_NF4)
+    assert not spec.HasField("max_steps")
+
+
+def test_given_values_stay():
+    settings = complete_tune(
+        TuneSpec(rank=4, alpha=1.5, few_shot=0, max_steps=7, base_precision="BASE_PRECISION_BF16", skip_evaluation=True)
+    )
+    assert (settings["rank"], settings["alpha"], settings["few_shot"], settings["max_steps"]) == (4, 1.5, 0, 7)
+    assert (settings["base_precision"], settings["evaluate"]) == ("bf16", False)
+
+
+@pytest.mark.parametrize("field", NUMBERS)
+def test_a_range_holds_its_ends_and_nothing_beyond(field):
+    low, high, closed = RANGES[field]
+    if field in FRACTIONS:
+        inside = [low if closed else math.nextafter(low, math.inf), high]
+        outside = [math.nextafter(low, -math.inf) if closed else low, math.nextafter(high, math.inf)]
+    else:
+        inside, outside = [low, high], [low - 1, high + 1]
+    for value in inside:
+        assert complete_tune(TuneSpec(**{field: value}))[field] == value
+    for value in outside:
+        if field == "seed" and value > 0:
+            continue  # beyond int64: protobuf itself refuses it
+        assert (f"job.tune.{field}") in [name for name, _ in refusal(**{field: value}).violations]
+
+
+@pytest.mark.parametrize("field", FRACTIONS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_in_no_range(field, value):
+    assert refusal(**{field: value}).violations[0][0] == f"job.tune.{field}"
+
+
+def test_all_mistakes_are_told_at_once():
+    error = refusal(rank=0, alpha=-1, dropout=1, learning_rate=0, base_precision=7)
+    assert [field for field, _ in error.violations] == [
+        f"job.tune.{field}" for field in ("rank", "dropout", "learning_rate", "alpha", "base_precision")
+    ]
+    assert "expected 1 to 512, found 0" in error.message
+
+
+def test_a_bad_rank_is_not_blamed_on_an_alpha_that_nobody_gave():
+    assert [field for field, _ in refusal(rank=0).violations] == ["job.tune.rank"]
+
+
+def test_an_export_is_int8_unless_told_otherwise():
+    spec = ExportSpec()
+    assert complete_export(spec) == "onnx-int8"
+    assert spec.format == jobs_pb2.EXPORT_FORMAT_ONNX_INT8
+    assert complete_export(ExportSpec(format="EXPORT_FORMAT_ONNX_FP32")) == "onnx-fp32"
+    with pytest.raises(InvalidInput, match="found 9"):
+        complete_export(ExportSpec(format=9))

@@ -1,0 +1,100 @@
+import json
+
+import pytest
+from honed.worker.contract import (
+    EVENTS_FILE,
+    SPEC_FILE,
+    WORKS,
+    EvaluateWork,
+    Event,
+    ExportWork,
+    ImportWork,
+    IngestWork,
+    Limits,
+    PreviewWork,
+    TuneWork,
+    now,
+    read_events,
+    read_spec,
+    write_spec,
+)
+
+TUNE = TuneWork(
+    model="m",
+    dataset="d",
+    base_precision="nf4",
+    rank=16,
+    alpha=32.0,
+    dropout=0.05,
+    learning_rate=1e-3,
+    epochs=2.5,
+    max_steps=None,
+    batch_size=8,
+    warmup_fraction=0.06,
+    max_gradient_norm=1.0,
+    weight_decay=0.0,
+    seed=2**63 - 1,
+    validation_fraction=0.05,
+    few_shot=0,
+    evaluate=True,
+)
+SPECS = [
+    IngestWork("train", None, "csv", {"labelled": True}, 0.2, 3),
+    PreviewWork("d", "m", 3),
+    ImportWork("/ä/ö", {"model.safetensors": "ab"}),
+    TUNE,
+    EvaluateWork("d", "m", few_shot=0),
+    ExportWork("m", None, None, "", "onnx-int8"),
+]
+
+
+@pytest.mark.parametrize("work", SPECS, ids=lambda work: work.kind)
+def test_a_spec_survives_the_way_over_the_disk(tmp_path, work):
+    for limits in (None, Limits(cpu_s=3, memory_bytes=1 << 30, wall_s=2.5)):
+        write_spec(tmp_path, work, limits)
+        assert read_spec(tmp_path) == (work, limits or Limits())
+
+
+def test_every_kind_of_work_is_known_by_its_name():
+    assert {type(work) for work in SPECS} == set(WORKS.values())
+    assert all(work.kind == kind for kind, work in WORKS.items())
+
+
+def test_a_spec_is_json_and_nothing_else(tmp_path):
+    write_spec(tmp_path, TUNE)
+    assert json.loads((tmp_path / SPEC_FILE).read_text())["kind"] == "tune"
+
+
+def event(sequence, text="ä\n\u2028"):
+    return Event(sequence, now(), "log", {"text": text})
+
+
+def test_an_event_survives_the_way_over_the_disk_in_one_line():
+    line = event(1).to_line()
+    assert line.count(b"\n") == 1
+    assert Event.from_line(line).data == {"text": "ä\n\u2028"}
+
+
+def test_events_are_read_from_an_offset_on_and_give_the_next_one(tmp_path):
+    path, lines = tmp_path / EVENTS_FILE, [event(number).to_line() for number in (1, 2, 3)]
+    path.write_bytes(b"".join(lines))
+    found = list(read_events(path, 0))
+    assert [each.sequence for each, _ in found] == [1, 2, 3]
+    for (_, offset), rest in zip(found, ([2, 3], [3], []), strict=True):
+        assert [each.sequence for each, _ in read_events(path, offset)] == rest
+
+
+def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path):
+    path, lines = tmp_path / EVENTS_FILE, [event(number).to_line() for number in (1, 2)]
+    whole = b"".join(lines)
+    for end in range(len(lines[0]), len(whole)):
+        path.write_bytes(whole[:end])
+        found = list(read_events(path, 0))
+        assert [each.sequence for each, _ in found] == [1]
+        assert found[-1][1] == len(lines[0])
+    path.write_bytes(whole)
+    assert [each.sequence for each, _ in read_events(path, len(lines[0]))] == [2]
+
+
+def test_a_worker_that_has_written_nothing_has_no_events(tmp_path):
+    assert list(read_events(tmp_path / EVENTS_FILE, 0)) == []
