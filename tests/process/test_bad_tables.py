@@ -196,7 +196,7 @@ def test_a_table_that_takes_too_much_memory_to_parse_is_refused(new_daemon, tmp_
     large = tmp_path / "large.csv"
     with large.open("wb") as file:
         file.write(b"text,label\n")
-        for _ in range(300):
+        for _ in range(80):
             file.write(b"some words that fill a row,x\nsome more words for a row,y\n" * 5000)
     with daemon.client() as client:
         with refused("FAILED_PRECONDITION", "MEMORY_EXCEEDED"):

@@ -7,6 +7,7 @@ row is reported by its number (from 1, the header not counted) before anything i
 import csv
 import json
 import re
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,11 +21,13 @@ MAX_LINE_BYTES = 1 << 20
 MAX_COLUMNS = 1000
 MAX_ROWS = 5_000_000
 SHOWN_PROBLEMS = 20
+_CHECK_MEMORY_EVERY_ROWS = 4096
+_USABLE_MEMORY = 0.85
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")  # a JSON escape can make one; UTF-8 cannot hold it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One record: its number from 1 and its text by column."""
 
@@ -199,8 +202,24 @@ def _unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _check_count(number: int, file: str) -> None:
+    if number % _CHECK_MEMORY_EVERY_ROWS == 0:
+        _check_memory()
     if number > MAX_ROWS:
         raise InvalidInput(f"{file}: more than {MAX_ROWS:,} rows.", reason="TABLE_TOO_LONG", limit_rows=MAX_ROWS)
+
+
+def _check_memory() -> None:
+    """Raises MemoryError while there is still memory to handle it in.
+
+    CPython 3.11 can spin for good in a generator to which the kernel refuses memory (seen here near RLIMIT_AS), so the
+    limit itself must not be reached.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+    if pages * resource.getpagesize() > _USABLE_MEMORY * limit:
+        raise MemoryError
 
 
 def _quoted(names: list[str]) -> str:

@@ -52,11 +52,18 @@ def _apply(limits: Limits) -> None:
 
 
 def _out_of_memory(limits: Limits) -> NoRoom:
+    if limits.memory_bytes is not None:
+        return NoRoom(
+            f"Parsing took more than the {limits.memory_bytes:,} bytes of memory that it may use (ingest_memory_bytes). "
+            "Split the table, or raise the limit.",
+            reason="MEMORY_EXCEEDED",
+            device_bytes=limits.memory_bytes,
+        )
     pages, page_bytes = os.sysconf("SC_PHYS_PAGES"), os.sysconf("SC_PAGE_SIZE")
     return NoRoom(
         "The job ran out of memory. Use a smaller batch, shorter rows, or a machine with more memory.",
         reason="MEMORY_EXCEEDED",
-        device_bytes=limits.memory_bytes or pages * page_bytes,
+        device_bytes=pages * page_bytes,
     )
 
 
