@@ -54,7 +54,7 @@ def _apply(limits: Limits) -> None:
 def _out_of_memory(limits: Limits) -> NoRoom:
     if limits.memory_bytes is not None:
         return NoRoom(
-            f"Parsing took more than the {limits.memory_bytes:,} bytes of memory that it may use (ingest_memory_bytes). "
+            f"Parsing took more than the {limits.memory_bytes:,} bytes that it may use (ingest_memory_bytes). "
             "Split the table, or raise the limit.",
             reason="MEMORY_EXCEEDED",
             device_bytes=limits.memory_bytes,
