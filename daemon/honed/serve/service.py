@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, Literal, cast
 
@@ -35,40 +36,35 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
     ) -> AsyncIterator[generation_pb2.GenerateResponse]:
         sampling = _sampling(request)
         prompt = await asyncio.to_thread(self._prompt, request)
-        loop = asyncio.get_running_loop()
-        events: asyncio.Queue[Delta | Done | HonedError] = asyncio.Queue()
+        events = _Events()
         row = Request(
             prompt=prompt,
             max_tokens=request.max_tokens if request.HasField("max_tokens") else _DEFAULT_MAX_TOKENS,
             stop_ids=self._renderer.stop_ids,
             sampler=Sampler(sampling),
             text=ReplyText(self._renderer.decode, request.stop),
-            emit=lambda event: loop.call_soon_threadsafe(events.put_nowait, event) and None,
+            emit=events.put,
         )
         self._engine.submit(row)
         try:
             gather_s = 0.0  # the first piece goes at once
             while True:
-                event = await events.get()
-                if isinstance(event, Delta):
-                    await asyncio.sleep(gather_s)
-                    gather_s = _GATHER_S
-                    text = event.text
-                    while not events.empty() and isinstance(event := events.get_nowait(), Delta):
-                        text += event.text
+                arrived = await events.take(gather_s)
+                gather_s = _GATHER_S
+                if text := "".join(event.text for event in arrived if isinstance(event, Delta)):
                     yield generation_pb2.GenerateResponse(delta=text)
-                if isinstance(event, Delta):
-                    continue
-                if isinstance(event, HonedError):
-                    raise event
-                done = generation_pb2.GenerateDone(
-                    finish_reason=f"FINISH_REASON_{event.finish}",
-                    prompt_tokens=event.prompt_tokens,
-                    completion_tokens=event.completion_tokens,
-                    seed=sampling.seed,
-                )
-                yield generation_pb2.GenerateResponse(done=done)
-                return
+                last = arrived[-1]
+                if isinstance(last, HonedError):
+                    raise last
+                if isinstance(last, Done):
+                    done = generation_pb2.GenerateDone(
+                        finish_reason=f"FINISH_REASON_{last.finish}",
+                        prompt_tokens=last.prompt_tokens,
+                        completion_tokens=last.completion_tokens,
+                        seed=sampling.seed,
+                    )
+                    yield generation_pb2.GenerateResponse(done=done)
+                    return
         finally:
             self._engine.cancel(row)  # a reader that left frees its slot; after the end this does nothing
 
@@ -92,6 +88,34 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
             for message in request.chat.messages
         ]
         return self._renderer.prompt(as_trained(messages, self._instruction))
+
+
+class _Events:
+    """Events of one request on their way from the engine's thread to the event loop, which is woken once a batch."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._arrived: list[Delta | Done | HonedError] = []
+        self._some = asyncio.Event()
+        self._woken = False
+        self._lock = threading.Lock()
+
+    def put(self, event: Delta | Done | HonedError) -> None:
+        """Called on the engine's thread."""
+        with self._lock:
+            self._arrived.append(event)
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._loop.call_soon_threadsafe(self._some.set)
+
+    async def take(self, gather_s: float) -> list[Delta | Done | HonedError]:
+        """Waits for an event, then for `gather_s`, and takes all that have arrived by then."""
+        await self._some.wait()
+        await asyncio.sleep(gather_s)
+        self._some.clear()
+        with self._lock:
+            arrived, self._arrived, self._woken = self._arrived, [], False
+        return arrived
 
 
 def _sampling(request: generation_pb2.GenerateRequest) -> Sampling:
