@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="an imported model folder")
     parser.add_argument("--data", type=Path, required=True, help="a prepared data set folder")
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=12)
     parser.add_argument("--side", choices=["honed", "trainer"])
     parser.add_argument("--precision", choices=["nf4", "bf16"], default="nf4")
     arguments = parser.parse_args()
