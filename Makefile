@@ -54,6 +54,7 @@ protos-check: protos
 	@test -z "$$(git status --porcelain -- protos)" || { git status --short -- protos; exit 1; }
 
 bench: setup
+	$(BIN)/pip install --quiet -c constraints.txt --group bench
 	$(BIN)/python benchmarks/run.py
 
 # A daemon for trying things out: state in build/state, a UNIX socket beside it.

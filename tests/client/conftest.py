@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import inspect
+import json
 import tempfile
 import threading
 import time
@@ -18,6 +19,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo
 from google.rpc.status_pb2 import Status as RpcStatus
 from honed.client import AsyncClient, Client
+from honed.client.cli.app import app
 from honed.v1 import (
     adapters_pb2,
     adapters_pb2_grpc,
@@ -31,18 +33,116 @@ from honed.v1 import (
     jobs_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
+    reports_pb2,
+    reports_pb2_grpc,
     system_pb2,
     system_pb2_grpc,
+    templates_pb2,
+    templates_pb2_grpc,
     types_pb2,
 )
+from typer.testing import CliRunner
 
 PAGE_SIZE = 2
 EVALUATIONS = [
-    types_pb2.Evaluation(subject="base zero-shot", mode=types_pb2.ANSWER_MODE_FREE, correct=6, total=12, accuracy=0.5),
     types_pb2.Evaluation(
-        subject="tuned", mode=types_pb2.ANSWER_MODE_LIKELIHOOD, correct=11, total=12, accuracy=11 / 12
+        subject="base zero-shot",
+        mode=types_pb2.ANSWER_MODE_FREE,
+        correct=6,
+        total=12,
+        accuracy=0.5,
+        metrics=[
+            types_pb2.Metric(name="accuracy", value=0.5, low=0.25, high=0.75),
+            types_pb2.Metric(name="macro_f1", value=0.4, low=0.2, high=0.7),
+        ],
+    ),
+    types_pb2.Evaluation(
+        subject="tuned",
+        mode=types_pb2.ANSWER_MODE_LIKELIHOOD,
+        correct=11,
+        total=12,
+        accuracy=11 / 12,
+        metrics=[types_pb2.Metric(name="accuracy", value=11 / 12, low=0.75, high=1.0)],
     ),
 ]
+HEADLINE = "tuned is better than base zero-shot on 12 rows: accuracy 0.917 against 0.500."
+REPORT = {
+    "format": "honed-report-1",
+    "title": "tuned against its base",
+    "created": "2025-11-21T12:00:00Z",
+    "honed_version": "0.1.0",
+    "headline": HEADLINE,
+    "dataset": {
+        "name": "datasets/d",
+        "digest": "0" * 64,
+        "task": "classify",
+        "template": "templates/classify",
+        "labels": ["bug", "praise"],
+        "train_rows": 48,
+        "test_rows": 12,
+        "rows_asked": 12,
+        "row_choice": "all test rows",
+    },
+    "choices": [],
+    "training": None,
+    "subjects": [
+        {
+            "name": evaluation.subject,
+            "resource": resource,
+            "mode": mode,
+            "runtime": "torch bfloat16",
+            "metrics": [
+                {"name": metric.name, "value": metric.value, "low": metric.low, "high": metric.high}
+                for metric in evaluation.metrics
+            ],
+            "per_class": None,
+            "confusion": None,
+            "calibration": None,
+            "latency": None,
+            "slices": [],
+        }
+        for evaluation, resource, mode in zip(
+            EVALUATIONS, ("models/m", "adapters/a"), ("free", "likelihood"), strict=True
+        )
+    ],
+    "comparisons": [],
+    "forgetting": [],
+    "mistakes": [],
+    "samples": [],
+}
+CLASSIFY = templates_pb2.Template(
+    name="templates/classify",
+    version=1,
+    owner="honed",
+    digest="c" * 64,
+    description="One label for a text.",
+    task="classify",
+    system="Classify the {{ what }}.",
+    user="{{ text }}\n\nLabel:",
+    reply="{{ label }}",
+    slots=[
+        templates_pb2.TemplateSlot(name="text", description="What is classified."),
+        templates_pb2.TemplateSlot(name="label", description="Its label."),
+        templates_pb2.TemplateSlot(name="facts", description="What else is known.", optional=True, many=True),
+    ],
+    parameters=[templates_pb2.TemplateParameter(name="what", description="Kind of text.", default_value="message")],
+    verbalizer={"bug": "a defect"},
+)
+FINDINGS = [
+    datasets_pb2.Finding(
+        severity=datasets_pb2.Finding.SEVERITY_INFO, code="COLUMN_CONSTANT", message="one value only", column="region"
+    ),
+    datasets_pb2.Finding(
+        severity=datasets_pb2.Finding.SEVERITY_ERROR,
+        code="LEAKAGE",
+        message="3 test rows stand among the training rows\x1b[2J",
+        count=3,
+        rows=["test 1", "test 7"],
+    ),
+]
+LENGTHS = datasets_pb2.Distribution(
+    total=4000, median=31, p95=70, longest=96, bin_ends=[31, 63, 1023], bin_counts=[1200, 1, 0]
+)
 
 
 def abort(context, code, message, *details):
@@ -75,18 +175,22 @@ class Twin(
     generation_pb2_grpc.GenerationServiceServicer,
     jobs_pb2_grpc.JobServiceServicer,
     models_pb2_grpc.ModelServiceServicer,
+    reports_pb2_grpc.ReportServiceServicer,
     system_pb2_grpc.SystemServiceServicer,
+    templates_pb2_grpc.TemplateServiceServicer,
 ):
     """Keeps resources in dictionaries. A job runs to its end when it is created, but for two ids: "doomed" fails and
-    "endless" goes on until it is cancelled."""
+    "endless" goes on until it is cancelled. datasets/untested has no test rows, so that its tuning has no report."""
 
     def __init__(self):
-        self.resources = {}  # by full name, in order of creation
+        self.resources = {CLASSIFY.name: CLASSIFY}  # by full name, in order of creation
+        self.versions = {CLASSIFY.name: [CLASSIFY]}  # of templates, by full name
         self.events = {}  # by job
         self.requests = []  # CreateJob and Generate, as they arrived
         self.uploads = {}  # bytes by file name, of the last upload
         self.connection_losses = []  # how many events each coming watch sends before its connection is lost
-        self.delay_s = 0.0  # before GetStatus answers
+        self.delay_s = 0.0  # before GetStatus and PreviewDataset answer
+        self.breaks_off = False  # whether DownloadReport fails before its last piece
         self.status_asked = False
         self.watchers = 0  # watches under way
         self.changed = threading.Condition()
@@ -113,6 +217,8 @@ class Twin(
 
     def page(self, request, response_type, collection):
         found = [item for name, item in self.resources.items() if name.startswith(f"{collection}/")][::-1]
+        if collection == "templates":
+            found.sort(key=lambda template: template.owner != "honed")
         start = int(request.page_token or 0)
         end = start + PAGE_SIZE
         return response_type(**{collection: found[start:end]}, next_page_token=str(end) if end < len(found) else "")
@@ -177,15 +283,35 @@ class Twin(
             self.uploads[kind].extend(getattr(message, kind))
         rows = {kind: max(data.count(b"\n") - 1, 0) for kind, data in self.uploads.items()}
         self.requests.append(header)
-        return self.put(
-            datasets_pb2.Dataset(
-                name=f"datasets/{header.dataset_id}",
-                shape=header.shape,
-                train_rows=rows["train_data"],
-                test_rows=rows["test_data"],
-                labels=["bug", "praise"],
-            )
+        dataset = datasets_pb2.Dataset(
+            name=f"datasets/{header.dataset_id}",
+            format=header.format or datasets_pb2.FILE_FORMAT_CSV,
+            shape=header.shape or datasets_pb2.SHAPE_TABLE,
+            task=datasets_pb2.TASK_CLASSIFY,
+            template=CLASSIFY,
+            columns=header.columns,
+            parameters=header.parameters,
+            train_rows=rows["train_data"],
+            test_rows=rows["test_data"],
+            labels=["bug", "praise"],
+            slice_columns=["region"],
+            report=datasets_pb2.DataReport(
+                rows=sum(rows.values()),
+                findings=FINDINGS,
+                labels=[
+                    datasets_pb2.LabelCount(label="bug", train=1),
+                    datasets_pb2.LabelCount(label="praise", train=1200, test=3),
+                ],
+                characters=LENGTHS,
+            ),
         )
+        if header.model:
+            tokens = datasets_pb2.TokenStatistics(
+                model=header.model, context_length=2048, row=LENGTHS, trained=1200, tuning_time_basis="1,000 tokens/s"
+            )
+            tokens.tuning_time.seconds = 90
+            dataset.report.tokens.CopyFrom(tokens)
+        return self.put(dataset)
 
     def GetDataset(self, request, context):
         return self.get(request, context)
@@ -197,14 +323,46 @@ class Twin(
         return self.delete(request, context)
 
     def PreviewDataset(self, request, context):
+        time.sleep(self.delay_s)
         tokens = [
             datasets_pb2.PreviewToken(id=1, text="<user>\n"),
             datasets_pb2.PreviewToken(id=2, text="\x1b[31mhelp"),
             datasets_pb2.PreviewToken(id=3, text="bug", trained=True),
             datasets_pb2.PreviewToken(id=4, text="<end>", trained=True),
         ]
-        rows = [datasets_pb2.PreviewRow(row=row + 1, tokens=tokens) for row in range(request.rows)]
-        return datasets_pb2.PreviewDatasetResponse(rows=rows, longest_tokens=4, total_tokens=40)
+        rows = [datasets_pb2.PreviewRow(row=str(row + 1), tokens=tokens) for row in range(request.rows)]
+        return datasets_pb2.PreviewDatasetResponse(rows=rows, lengths=LENGTHS, trained_tokens=1200)
+
+    def CreateTemplate(self, request, context):
+        template = request.template
+        if not template.reply:
+            abort(
+                context,
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "the template is malformed",
+                ErrorInfo(reason="TEMPLATE_INVALID", domain="honed"),
+                BadRequest(
+                    field_violations=[
+                        BadRequest.FieldViolation(field="template.reply", description="must not be empty")
+                    ]
+                ),
+            )
+        versions = self.versions.setdefault(template.name, [])
+        template.version = len(versions) + 1
+        template.owner = "somebody"
+        versions.append(template)
+        return self.put(template)
+
+    def GetTemplate(self, request, context):
+        newest = self.get(request, context)
+        return self.versions[request.name][request.version - 1] if request.version else newest
+
+    def ListTemplates(self, request, context):
+        return self.page(request, templates_pb2.ListTemplatesResponse, "templates")
+
+    def DeleteTemplate(self, request, context):
+        self.versions.pop(request.name, None)
+        return self.delete(request, context)
 
     def CreateJob(self, request, context):
         self.requests.append(request)
@@ -263,14 +421,28 @@ class Twin(
                 made = models_pb2.Model(name=f"models/{job.import_model.model_id}", parameters=1000)
             case "tune":
                 made = adapters_pb2.Adapter(name=f"adapters/{job.tune.adapter_id}", spec=job.tune)
-                job.evaluations.extend(EVALUATIONS)
+                if not job.tune.skip_evaluation and job.tune.dataset != "datasets/untested":
+                    made.report = self.report(job, job.tune.dataset, [made.name]).name
+                    job.evaluations.extend(EVALUATIONS)
             case "export":
                 parity = types_pb2.Parity(rows=12, tokens=24, top1_agreement=0.96, near_ties=1, source="datasets/t")
                 made = exports_pb2.Export(name=f"exports/{job.export.export_id}", parity=parity)
             case _:
+                made = self.report(job, job.evaluate.dataset, job.evaluate.subjects)
                 job.evaluations.extend(EVALUATIONS)
-                return
         job.result = self.put(made).name
+
+    def report(self, job, dataset, subjects):
+        return self.put(
+            reports_pb2.Report(
+                name=f"reports/{job.name.removeprefix('jobs/')}",
+                job=job.name,
+                dataset=dataset,
+                subjects=subjects,
+                headline=HEADLINE,
+                size_bytes=2048,
+            )
+        )
 
     def GetJob(self, request, context):
         return self.get(request, context)
@@ -338,12 +510,37 @@ class Twin(
     def DeleteExport(self, request, context):
         return self.delete(request, context)
 
+    def GetReport(self, request, context):
+        return self.get(request, context)
+
+    def ListReports(self, request, context):
+        return self.page(request, reports_pb2.ListReportsResponse, "reports")
+
+    def DeleteReport(self, request, context):
+        return self.delete(request, context)
+
+    def DownloadReport(self, request, context):
+        """The file in pieces of 100 bytes."""
+        self.get(request, context)
+        as_json = request.format == reports_pb2.REPORT_FORMAT_JSON
+        data = (json.dumps(REPORT) if as_json else f"<!doctype html><title>{HEADLINE}</title>").encode()
+        for start in range(0, len(data), 100):
+            if self.breaks_off and start + 100 >= len(data):
+                abort(context, grpc.StatusCode.INTERNAL, "the disk is gone")
+            yield reports_pb2.DownloadReportResponse(data=data[start : start + 100])
+
     def Generate(self, request, context):
         """Says the last thing it was told, word by word, at most max_tokens of them."""
         self.requests.append(request)
         if request.model == "exports/private":
             abort(context, grpc.StatusCode.PERMISSION_DENIED, "this is not yours")
-        words = (request.prompt or request.chat.messages[-1].content).split(" ")
+        match request.WhichOneof("input"):
+            case "prompt":
+                words = request.prompt.split(" ")
+            case "row":
+                words = [f"{slot}={value}" for slot, value in sorted(request.row.values.items())]
+            case _:
+                words = request.chat.messages[-1].content.split(" ")
         limit = request.max_tokens or len(words)
         for index, word in enumerate(words[:limit]):
             yield generation_pb2.GenerateResponse(delta=f" {word}" if index else word)
@@ -365,7 +562,9 @@ def serving(twin, bookkeeper, address):
         generation_pb2_grpc.add_GenerationServiceServicer_to_server(twin, server)
         jobs_pb2_grpc.add_JobServiceServicer_to_server(twin, server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(twin, server)
+        reports_pb2_grpc.add_ReportServiceServicer_to_server(twin, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(twin, server)
+        templates_pb2_grpc.add_TemplateServiceServicer_to_server(twin, server)
         server.add_insecure_port(address)
         server.start()
         yield
@@ -404,6 +603,22 @@ def address(twin, bookkeeper, socket_address) -> Iterator[str]:
 def serve(twin, bookkeeper, socket_address):
     """Serves the twin as long as a `with` lasts, as often as a test wants."""
     return lambda: serving(twin, bookkeeper, socket_address)
+
+
+@pytest.fixture
+def run_hone():
+    """Runs a command in this process."""
+
+    def run(*args, stdin=None):
+        return CliRunner().invoke(app, [str(arg) for arg in args], input=stdin, catch_exceptions=False)
+
+    return run
+
+
+@pytest.fixture
+def hone(address, run_hone):
+    """Runs a command against the twin."""
+    return run_hone
 
 
 class Driver:

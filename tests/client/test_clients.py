@@ -1,6 +1,7 @@
 """Both clients against the twin, over a real UNIX socket: each test runs with Client and with AsyncClient."""
 
 import asyncio
+import json
 import time
 
 import grpc
@@ -21,6 +22,7 @@ from honed.client import (
 from honed.v1.generation_pb2 import FINISH_REASON_LENGTH, ChatMessage
 from honed.v1.jobs_pb2 import Job, TuneSpec
 from honed.v1.models_pb2 import Model
+from honed.v1.templates_pb2 import Template
 
 
 def spec(adapter_id, **fields):
@@ -52,7 +54,7 @@ def test_lists_go_on_over_all_pages(client, twin):
     assert [model.name for model in client.list_models()] == [f"models/m{index}" for index in (4, 3, 2, 1, 0)]
 
 
-@pytest.mark.parametrize("kind", ["model", "dataset", "job", "adapter", "export"])
+@pytest.mark.parametrize("kind", ["model", "dataset", "template", "job", "adapter", "export", "report"])
 def test_a_missing_resource_is_not_found_by_get_and_by_delete(client, kind):
     for verb in ("get", "delete"):
         with pytest.raises(NotFound) as caught:
@@ -121,9 +123,45 @@ def test_a_data_set_is_uploaded_previewed_and_deleted(client, twin, tmp_path):
     assert client.get_dataset("d") == dataset
     assert client.list_datasets() == [dataset]
     preview = client.preview_dataset("d", "m", rows=2)
-    assert [row.row for row in preview.rows] == [1, 2]
+    assert [row.row for row in preview.rows] == ["1", "2"]
     client.delete_dataset("d")
     assert client.list_datasets() == []
+
+
+def test_templates_have_versions_and_are_listed_after_the_built_in_ones(client):
+    first = client.create_template(Template(name="mine", task="generate", user="{{ text }}", reply="{{ summary }}"))
+    assert (first.name, first.version) == ("templates/mine", 1)
+    second = client.create_template(Template(name="templates/mine", user="{{ text }}!", reply="{{ summary }}"))
+    assert second.version == 2
+    assert client.get_template("mine") == second
+    assert client.get_template("mine", version=1) == first
+    assert [template.name for template in client.list_templates()] == ["templates/classify", "templates/mine"]
+    client.delete_template("mine")
+    assert [template.name for template in client.list_templates()] == ["templates/classify"]
+
+
+def test_a_malformed_template_is_refused_by_field(client):
+    with pytest.raises(InvalidArgument) as caught:
+        client.create_template(Template(name="mine"))
+    assert caught.value.reason == "TEMPLATE_INVALID"
+    assert caught.value.field_violations == [("template.reply", "must not be empty")]
+
+
+def test_a_report_is_read_and_fetched_in_both_formats(client):
+    job = client.wait_job(client.evaluate(["models/m", "adapters/a"], "d", shots=[0, 4]).name)
+    report = client.get_report(job.result)
+    assert (report.name, report.job, list(report.subjects)) == ("reports/1", job.name, ["models/m", "adapters/a"])
+    assert client.list_reports() == [report]
+    page = b"".join(client.download_report("1"))
+    assert page == f"<!doctype html><title>{report.headline}</title>".encode()
+    document = client.report_json("reports/1")
+    assert document["headline"] == report.headline
+    assert json.loads(b"".join(client.download_report("1", format="json"))) == document
+    client.delete_report("1")
+    for missing in (lambda: client.download_report("1"), lambda: client.report_json("1")):
+        with pytest.raises(NotFound) as caught:
+            missing()
+        assert caught.value.reason == "REPORT_NOT_FOUND"
 
 
 def test_tuning_evaluating_and_exporting_make_what_they_should(client):
@@ -131,9 +169,10 @@ def test_tuning_evaluating_and_exporting_make_what_they_should(client):
     assert (tuned.state, tuned.result) == (Job.STATE_SUCCEEDED, "adapters/a")
     assert client.get_adapter("a").spec.model == "models/m"
     assert [adapter.name for adapter in client.list_adapters()] == ["adapters/a"]
-    evaluated = client.wait_job(client.evaluate("adapters/a", "d", few_shot=0).name)
-    assert evaluated.evaluate.HasField("few_shot")
-    assert len(evaluated.evaluations) == 2
+    assert client.get_adapter("a").report == "reports/1"
+    evaluated = client.wait_job(client.evaluate("adapters/a", "d").name)
+    assert evaluated.evaluate.subjects == ["adapters/a"]
+    assert (evaluated.result, len(evaluated.evaluations)) == ("reports/2", 2)
     exported = client.wait_job(client.export("e", "adapters/a", format="onnx-fp32").name)
     assert client.get_export(exported.result).parity.rows == 12
     assert [export.name for export in client.list_exports()] == ["exports/e"]
@@ -221,6 +260,11 @@ def test_a_reply_is_streamed_and_ends_with_why(client, twin):
 def test_a_whole_reply_comes_with_its_end(client):
     text, done = client.complete("adapters/a", prompt="one two", seed=3)
     assert (text, done.completion_tokens) == ("one two", 2)
+
+
+def test_a_row_is_answered_too(client):
+    text, _ = client.complete("adapters/a", row={"text": "help", "label": "bug"})
+    assert text == "label=bug text=help"
 
 
 def test_a_stream_that_is_refused_raises_the_same_errors(client):
@@ -319,3 +363,11 @@ def test_a_daemon_that_takes_too_long_exceeds_the_deadline(address, twin):
     with Client(address, timeout_s=0.05) as client, pytest.raises(TimeoutError) as caught:
         client.get_status()
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_preview_of_many_rows_may_take_its_time(address, twin):
+    twin.delay_s = 0.2
+    with Client(address, timeout_s=0.05) as client:
+        assert len(client.preview_dataset("d", "m", rows=1).rows) == 1
+    async with AsyncClient(address, timeout_s=0.05) as client:
+        assert len((await client.preview_dataset("d", "m", rows=1)).rows) == 1

@@ -1,7 +1,11 @@
+from typing import get_args
+
 import pytest
 from honed.client import InvalidArgument, requests
-from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, FILE_FORMAT_JSONL
-from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, TuneSpec
+from honed.v1 import datasets_pb2, jobs_pb2, reports_pb2
+from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, SHOT_CHOICE_PER_LABEL, SHOT_CHOICE_SIMILAR, TuneSpec
+from honed.v1.reports_pb2 import REPORT_FORMAT_HTML, REPORT_FORMAT_JSON
+from honed.v1.templates_pb2 import Template
 
 
 def test_a_bare_name_is_completed_where_one_collection_is_possible():
@@ -16,57 +20,152 @@ def test_a_name_that_does_not_say_what_it_is_or_belongs_elsewhere_is_refused(nam
 
 
 @pytest.mark.parametrize(
-    ("file", "given", "expected"),
+    ("enum", "prefix", "words"),
     [
-        ("rows.csv", None, FILE_FORMAT_CSV),
-        ("rows.JSONL", None, FILE_FORMAT_JSONL),
-        ("rows.txt", "jsonl", FILE_FORMAT_JSONL),
+        (datasets_pb2.FileFormat, "FILE_FORMAT_", requests.TableFormat),
+        (datasets_pb2.Shape, "SHAPE_", requests.TableShape),
+        (datasets_pb2.LongRows, "LONG_ROWS_", requests.LongRows),
+        (jobs_pb2.ShotChoice, "SHOT_CHOICE_", requests.ShotChoice),
+        (jobs_pb2.ExportFormat, "EXPORT_FORMAT_", requests.GraphFormat),
+        (reports_pb2.ReportFormat, "REPORT_FORMAT_", requests.ReportFormat),
     ],
 )
-def test_the_tables_format_is_the_one_given_or_the_suffix(file, given, expected):
-    assert requests.dataset_header("d", file, {"format": given}).format == expected
+def test_every_value_of_an_enum_has_its_word(enum, prefix, words):
+    values = {name.removeprefix(prefix).lower() for name in enum.keys()}  # noqa: SIM118  - an enum is no dict
+    assert values - {"unspecified"} == {word.replace("-", "_") for word in get_args(words)}
 
 
-@pytest.mark.parametrize("file", ["rows", "rows.parquet"])
-def test_an_unknown_format_is_refused(file):
-    with pytest.raises(InvalidArgument, match="csv or jsonl"):
-        requests.dataset_header("d", file, {})
+@pytest.mark.parametrize("word", get_args(requests.TableFormat))
+def test_a_tables_format_is_sent_where_it_is_given(word):
+    header = requests.dataset_header("d", {"format": word})
+    assert datasets_pb2.FileFormat.Name(header.format) == f"FILE_FORMAT_{word.upper()}"
 
 
-def test_text_and_label_make_labelled_rows():
-    header = requests.dataset_header("d", "a.csv", {"text_column": "t", "label_column": "l", "instruction": "Sort."})
-    assert (header.shape.labelled.text_column, header.shape.labelled.label_column) == ("t", "l")
-    assert header.shape.labelled.instruction == "Sort."
-    assert not header.HasField("test_fraction")
+def test_what_is_not_given_is_not_sent():
+    header = requests.dataset_header("d", {"format": None, "columns": None, "model": None})
+    assert header == datasets_pb2.UploadDatasetHeader(dataset_id="d")
 
 
-def test_no_columns_mean_prompt_and_completion():
-    header = requests.dataset_header("d", "a.jsonl", {"test_fraction": 0.0, "seed": 0})
-    assert header.shape.WhichOneof("shape") == "prompt_completion"
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "xlsx"}, "the table's format must be csv or tsv or jsonl or json or parquet, found 'xlsx'"),
+        ({"shape": "poem"}, "the shape must be table or prompt_completion or"),
+        ({"long_rows": "keep"}, "the treatment of long rows must be refuse or drop or split, found 'keep'"),
+        ({"template": "models/m"}, "must be templates/ID"),
+        ({"model": "templates/t"}, "must be models/ID"),
+    ],
+)
+def test_an_unknown_word_or_a_name_from_elsewhere_is_refused(options, message):
+    with pytest.raises(InvalidArgument, match=message):
+        requests.dataset_header("d", options)
+
+
+def test_the_columns_of_usual_slots_have_words_of_their_own():
+    options = {f"{slot}_column": slot.upper() for slot in ("text", "label", "prompt", "completion")}
+    header = requests.dataset_header("d", options)
+    assert {slot: list(columns.names) for slot, columns in header.columns.items()} == {
+        "text": ["TEXT"],
+        "label": ["LABEL"],
+        "prompt": ["PROMPT"],
+        "completion": ["COMPLETION"],
+    }
+
+
+def test_a_slot_takes_one_column_or_several():
+    header = requests.dataset_header("d", {"columns": {"facts": ("a", "b"), "reply": "c"}, "text_column": "t"})
+    assert {slot: list(columns.names) for slot, columns in header.columns.items()} == {
+        "facts": ["a", "b"],
+        "reply": ["c"],
+        "text": ["t"],
+    }
+
+
+def test_a_slot_that_is_given_twice_is_refused():
+    with pytest.raises(InvalidArgument, match="the slot text is given twice"):
+        requests.dataset_header("d", {"columns": {"text": "a"}, "text_column": "a"})
+
+
+def test_all_options_of_a_table_arrive():
+    header = requests.dataset_header(
+        "d",
+        {
+            "shape": "table",
+            "template": "answer",
+            "parameters": {"language": "German"},
+            "verbalizer": {"a": "b"},
+            "instruction": "Sort.",
+            "test_fraction": 0.0,
+            "seed": 0,
+            "group_column": "customer",
+            "model": "m",
+            "long_rows": "drop",
+        },
+    )
+    assert header == datasets_pb2.UploadDatasetHeader(
+        dataset_id="d",
+        shape=datasets_pb2.SHAPE_TABLE,
+        template="templates/answer",
+        parameters={"language": "German"},
+        verbalizer={"a": "b"},
+        instruction="Sort.",
+        test_fraction=0.0,
+        seed=0,
+        group_column="customer",
+        model="models/m",
+        long_rows=datasets_pb2.LONG_ROWS_DROP,
+    )
     assert header.HasField("test_fraction")
     assert header.HasField("seed")
 
 
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"text_column": "t"},
-        {"label_column": "l"},
-        {"text_column": "t", "label_column": "l", "prompt_column": "p"},
-        {"text_column": "t", "completion_column": "c"},
-    ],
-)
-def test_columns_of_half_a_shape_or_of_both_are_refused(columns):
-    with pytest.raises(InvalidArgument):
-        requests.dataset_header("d", "a.csv", columns)
+def test_a_template_gets_its_full_name_and_stays_as_it_was():
+    template = Template(name="mine", user="{{ text }}")
+    assert requests.template_request(template).template.name == "templates/mine"
+    assert template.name == "mine"
+    with pytest.raises(InvalidArgument, match="must be templates/ID, found ''"):
+        requests.template_request(Template())
 
 
 def test_a_spec_keeps_what_is_set_and_its_bare_names_are_completed():
-    spec = TuneSpec(model="m", dataset="datasets/d", adapter_id="a", rank=8)
+    spec = TuneSpec(model="m", dataset="datasets/d", adapter_id="a", rank=8, earlier_datasets=["e", "datasets/f"])
     tune = requests.tune_job(spec).tune
     assert (tune.model, tune.dataset, tune.rank) == ("models/m", "datasets/d", 8)
+    assert tune.earlier_datasets == ["datasets/e", "datasets/f"]
     assert not tune.HasField("alpha")
     assert spec.model == "m"
+
+
+def evaluation(subjects, **options):
+    unset = {"shots": (), "shot_choice": "per_label", "slice_columns": (), "earlier_datasets": ()}
+    return requests.evaluate_job(subjects, "d", **{**unset, "max_rows": None, "seed": None, **options}).evaluate
+
+
+def test_one_subject_or_several_are_evaluated():
+    assert evaluation("models/m").subjects == ["models/m"]
+    assert evaluation(["models/m", "exports/e"]).subjects == ["models/m", "exports/e"]
+    with pytest.raises(InvalidArgument, match="models/ID or adapters/ID or exports/ID, found 'm'"):
+        evaluation(["adapters/a", "m"])
+
+
+def test_an_evaluation_says_only_what_it_was_asked_for():
+    spec = evaluation("models/m")
+    assert spec.shot_choice == SHOT_CHOICE_PER_LABEL
+    assert not spec.HasField("max_rows")
+    assert not spec.HasField("seed")
+    spec = evaluation("models/m", shots=(0, 4), shot_choice="similar", earlier_datasets=["e"], max_rows=9, seed=0)
+    assert (list(spec.shots), spec.shot_choice, spec.max_rows) == ([0, 4], SHOT_CHOICE_SIMILAR, 9)
+    assert spec.earlier_datasets == ["datasets/e"]
+    assert spec.HasField("seed")
+    with pytest.raises(InvalidArgument, match="per_label or similar"):
+        evaluation("models/m", shot_choice="random")
+
+
+def test_a_reports_format_is_checked():
+    assert requests.report_request("r", "html").format == REPORT_FORMAT_HTML
+    assert requests.report_request("reports/r", "json").format == REPORT_FORMAT_JSON
+    with pytest.raises(InvalidArgument, match="html or json, found 'pdf'"):
+        requests.report_request("r", "pdf")
 
 
 def test_an_exports_format_is_checked_and_its_data_is_optional():
@@ -76,14 +175,21 @@ def test_an_exports_format_is_checked_and_its_data_is_optional():
         requests.export_job("e", "adapters/a", "gguf", None)
 
 
-def test_a_reply_needs_either_messages_or_a_prompt():
-    for messages, prompt in ((None, None), ([], "text")):
-        with pytest.raises(InvalidArgument, match="either messages or a prompt"):
-            requests.generate_request("exports/e", messages, prompt, {})
+@pytest.mark.parametrize("inputs", [(None, None, None), ([], "text", None), (None, "", {"text": "a"})])
+def test_a_reply_needs_exactly_one_input(inputs):
+    with pytest.raises(InvalidArgument, match="exactly one of messages, a prompt and a row"):
+        requests.generate_request("exports/e", *inputs, {})
+
+
+def test_a_row_gives_the_values_of_a_templates_slots():
+    request = requests.generate_request("exports/e", None, None, {"text": "a"}, {})
+    assert request.row.values == {"text": "a"}
 
 
 def test_sampling_that_is_not_given_is_not_sent():
-    request = requests.generate_request("exports/e", None, "text", {"temperature": 0.0, "top_k": None, "stop": ["\n"]})
+    request = requests.generate_request(
+        "exports/e", None, "text", None, {"temperature": 0.0, "top_k": None, "stop": ["\n"]}
+    )
     assert request.HasField("temperature")
     assert not request.HasField("top_k")
     assert not request.HasField("max_tokens")

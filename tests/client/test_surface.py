@@ -43,6 +43,28 @@ def test_every_public_method_is_documented():
         assert all(method.__doc__ for method in public_methods(client_class).values())
 
 
+def test_the_public_names_are_these():
+    assert honed.client.__all__ == [
+        "AlreadyExists",
+        "AsyncClient",
+        "Cancelled",
+        "Client",
+        "Connection",
+        "DeadlineExceeded",
+        "FailedPrecondition",
+        "HonedError",
+        "Internal",
+        "InvalidArgument",
+        "JobFailed",
+        "NoRoom",
+        "NotAllowed",
+        "NotFound",
+        "Sampling",
+        "TableOptions",
+        "Unavailable",
+    ]
+
+
 def test_every_name_of_the_package_can_be_imported():
     for name in honed.client.__all__:
         assert getattr(honed.client, name).__name__ == name

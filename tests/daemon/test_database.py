@@ -1,23 +1,10 @@
 import re
 import sqlite3
-from importlib import resources
 
 import pytest
 from honed.daemon.store import Database
-from honed.daemon.store.database import migrate, queries
+from honed.daemon.store.database import migrate, queries, schema, structure
 from honed.errors import WrongState
-
-PACKAGE = resources.files("honed.daemon.store")
-
-
-def structure(connection):
-    """Every table and index as SQLite keeps it, comments and white space aside."""
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
-    return {
-        (kind, name): re.sub(r"\s+", " ", re.sub(r"--.*", "", sql)).replace(" ,", ",").strip()
-        for kind, name, sql in rows
-        if sql
-    }
 
 
 @pytest.fixture
@@ -34,11 +21,10 @@ def connect():
 
 
 def test_the_migrations_together_are_the_schema(connect):
-    migrated, direct = connect(), connect()
+    migrated = connect()
     migrate(migrated)
-    direct.executescript((PACKAGE / "schema.sql").read_text("utf-8"))
-    assert structure(migrated) == structure(direct)
-    assert structure(migrated)
+    assert structure(migrated) == schema()
+    assert {"jobs", "resources", "templates", "resources_by_collection"} <= schema().keys()
 
 
 def test_migrating_again_changes_nothing(connect):
@@ -54,6 +40,44 @@ def test_a_database_of_a_newer_honed_is_refused(connect):
     connection.execute("PRAGMA user_version = 99")
     with pytest.raises(WrongState, match="schema 99"):
         migrate(connection)
+
+
+def refusal_of(path):
+    before = path.read_bytes()
+    with pytest.raises(WrongState) as caught:
+        Database(path)
+    assert path.read_bytes() == before
+    assert caught.value.reason == "DATABASE_FOREIGN"
+    assert "--state-dir" in caught.value.message
+    return caught.value.message
+
+
+def test_a_database_with_another_schema_of_the_same_number_is_refused(connect, tmp_path):
+    connection = connect(tmp_path / "honed.db")
+    migrate(connection)
+    connection.executescript("ALTER TABLE jobs ADD COLUMN colour TEXT; DROP TABLE templates; CREATE TABLE more (a);")
+    connection.close()
+    assert "differs in jobs, more, templates" in refusal_of(tmp_path / "honed.db")
+
+
+def test_a_database_of_another_program_is_refused_and_left_as_it_is(connect, tmp_path):
+    connection = connect(tmp_path / "honed.db")
+    connection.execute("CREATE TABLE bookmarks (url TEXT)")
+    connection.close()
+    assert "bookmarks" in refusal_of(tmp_path / "honed.db")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "honed.db"
+    path.write_bytes(b"not a database" * 1000)
+    assert "no SQLite database" in refusal_of(path)
+
+
+def test_a_database_is_opened_again_as_it_was(tmp_path):
+    for _ in range(2):
+        database = Database(tmp_path / "honed.db")
+        assert structure(database._connection) == schema()
+        database.close()
 
 
 @pytest.mark.parametrize("name", queries())

@@ -1,5 +1,5 @@
 import pytest
-from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
+from honed.daemon.rpc.names import check_name, check_names, new_name, next_token, page_bounds, repeated
 from honed.errors import InvalidInput
 
 GOOD = ["a", "0", "smollm2-135m", "a.b_c-d", "a" * 63]
@@ -29,6 +29,23 @@ def test_a_name_must_be_of_one_of_the_collections():
     for name in ("jobs/a", "a", "/a", "modelsa", "models", "Models/a"):
         with pytest.raises(InvalidInput, match=r"models/\{id\} or adapters/\{id\}"):
             check_name(name, "source", "models", "adapters")
+
+
+def test_names_are_each_of_one_of_the_collections_and_given_once():
+    check_names([], "subjects", "models")
+    check_names(["models/a", "adapters/a"], "subjects", "models", "adapters")
+    for names, what in (
+        (["models/a", "jobs/a"], "'jobs/a'"),
+        (["models/a", "models/b", "models/a"], "models/a is given twice"),
+    ):
+        with pytest.raises(InvalidInput, match=what) as caught:
+            check_names(names, "subjects", "models", "adapters")
+        assert [field for field, _ in caught.value.violations] == ["subjects"]
+
+
+def test_what_is_given_twice_or_more_is_named_once():
+    assert repeated([3, 1, 3, 2, 3, 1]) == [3, 1]
+    assert repeated("abc") == []
 
 
 def test_an_endless_id_is_not_repeated_in_full():

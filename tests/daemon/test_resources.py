@@ -107,6 +107,25 @@ def test_the_newest_export_of_a_source_is_its_own_not_its_adapters(family):
     assert family.newest_export_of("models/m").name == "exports/m"
 
 
+def test_the_newest_adapter_of_a_model_is_not_that_of_another(family):
+    assert family.newest_adapter_of("models/m").name == "adapters/a"
+    family.publish(resource("models/n"), resource("adapters/b", ("models/m", "datasets/d")))
+    family.publish(resource("adapters/c", ("models/n", "datasets/d")))
+    assert family.newest_adapter_of("models/m").name == "adapters/b"
+    assert family.newest_adapter_of("models/n").name == "adapters/c"
+    assert family.newest_adapter_of("models/gone") is family.newest_adapter_of("") is None
+
+
+def test_a_report_outlives_what_it_is_about(family):
+    family.publish(resource("reports/r", dataset="datasets/d"))
+    for name in ("exports/e", "adapters/a", "datasets/d"):
+        family.delete(name)
+    assert [each.name for each in family.page("reports", 2**63 - 1, 10)] == ["reports/r"]
+    with pytest.raises(NotFound) as caught:
+        family.get("reports/s")
+    assert caught.value.reason == "REPORT_NOT_FOUND"
+
+
 def test_a_parent_must_exist(resources):
     with pytest.raises(Exception, match="FOREIGN KEY"):
         resources.publish(resource("adapters/a", ("models/gone",)))

@@ -3,10 +3,10 @@ import re
 from pathlib import Path
 
 import pytest
-from honed.daemon.rpc.specs import _TUNE_NUMBERS, complete_export, complete_tune
+from honed.daemon.rpc.specs import _MAX_COPIES, _TUNE_NUMBERS, complete_evaluate, complete_export, complete_tune
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
-from honed.v1.jobs_pb2 import ExportSpec, TuneSpec
+from honed.v1.jobs_pb2 import Augmentation, EvaluateSpec, ExportSpec, TuneSpec
 
 PROTO = (Path(__file__).parents[2] / "protos/honed/v1/jobs.proto").read_text("utf-8")
 FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
@@ -28,11 +28,12 @@ def test_an_empty_spec_gets_every_default_that_the_proto_promises():
     promised = {
         field: match[1] for text, field in comments if (match := re.search(r"unset means ([\d.e-]+\d|\d)", text))
     }
-    assert set(promised) >= {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed"}
+    some = {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed", "max_evaluation_rows"}
+    assert set(promised) >= some
     del promised["alpha"]  # "2 * rank"
     assert {field: settings[field] for field in promised} == {field: float(text) for field, text in promised.items()}
     assert (settings["alpha"], settings["max_steps"], settings["few_shot"]) == (32, None, None)
-    assert (settings["base_precision"], settings["evaluate"]) == ("nf4", True)
+    assert (settings["base_precision"], settings["augmentation"]) == ("nf4", {})
 
 
 def test_the_defaults_are_written_back_into_the_spec():
@@ -43,11 +44,9 @@ def test_the_defaults_are_written_back_into_the_spec():
 
 
 def test_given_values_stay():
-    settings = complete_tune(
-        TuneSpec(rank=4, alpha=1.5, few_shot=0, max_steps=7, base_precision="BASE_PRECISION_BF16", skip_evaluation=True)
-    )
+    settings = complete_tune(TuneSpec(rank=4, alpha=1.5, few_shot=0, max_steps=7, base_precision="BASE_PRECISION_BF16"))
     assert (settings["rank"], settings["alpha"], settings["few_shot"], settings["max_steps"]) == (4, 1.5, 0, 7)
-    assert (settings["base_precision"], settings["evaluate"]) == ("bf16", False)
+    assert settings["base_precision"] == "bf16"
 
 
 @pytest.mark.parametrize("field", NUMBERS)
@@ -82,6 +81,84 @@ def test_all_mistakes_are_told_at_once():
 
 def test_a_bad_rank_is_not_blamed_on_an_alpha_that_nobody_gave():
     assert [field for field, _ in refusal(rank=0).violations] == ["job.tune.rank"]
+
+
+def test_augmentation_is_told_by_the_kinds_that_are_asked_for():
+    assert set(_MAX_COPIES) == set(Augmentation.DESCRIPTOR.fields_by_name)
+    spec = TuneSpec(augmentation=Augmentation(typos=2, paraphrase=4))
+    assert complete_tune(spec)["augmentation"] == {"typos": 2, "paraphrase": 4}
+    assert complete_tune(TuneSpec(augmentation=Augmentation()))["augmentation"] == {}
+
+
+@pytest.mark.parametrize("kind", _MAX_COPIES)
+def test_copies_of_a_row_have_a_limit_that_the_proto_promises(kind):
+    (most,) = re.findall(rf"0 to (\d+)\.(?:[^\n]*\n)?[^\n]*\n  int32 {kind} =", PROTO)
+    assert _MAX_COPIES[kind] == int(most)
+    for count in (-1, int(most) + 1):
+        error = refusal(augmentation=Augmentation(**{kind: count}))
+        assert [field for field, _ in error.violations] == [f"job.tune.augmentation.{kind}"]
+
+
+def test_forgetting_is_not_asked_for_where_nothing_is_measured():
+    error = refusal(skip_evaluation=True, earlier_datasets=["datasets/a"])
+    assert [field for field, _ in error.violations] == ["job.tune.earlier_datasets"]
+
+
+def test_an_empty_evaluation_gets_every_default():
+    spec = EvaluateSpec()
+    assert complete_evaluate(spec, ["region", "product"]) == {
+        "shots": [],
+        "shot_choice": "per_label",
+        "slice_columns": ["region", "product"],
+        "max_rows": None,
+        "seed": 0,
+    }
+    assert list(spec.slice_columns) == ["region", "product"]
+    assert (spec.shot_choice, spec.HasField("seed")) == (jobs_pb2.SHOT_CHOICE_PER_LABEL, True)
+
+
+def test_what_an_evaluation_asks_for_stays():
+    spec = EvaluateSpec(
+        shots=[64, 0, 4], shot_choice="SHOT_CHOICE_SIMILAR", slice_columns=["b"], max_rows=1, seed=2**63 - 1
+    )
+    assert complete_evaluate(spec, ["a", "b"]) == {
+        "shots": [64, 0, 4],
+        "shot_choice": "similar",
+        "slice_columns": ["b"],
+        "max_rows": 1,
+        "seed": 2**63 - 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "field", "part"),
+    [
+        ({"shots": [0, 65]}, "shots", "found 65"),
+        ({"shots": [-1]}, "shots", "found -1"),
+        ({"shots": [4, 2, 4]}, "shots", "4 is given twice"),
+        ({"shot_choice": 9}, "shot_choice", "found 9"),
+        ({"slice_columns": ["a", "c"]}, "slice_columns", "'c' is none of the data set's: a, b"),
+        ({"slice_columns": ["a", "a"]}, "slice_columns", "'a' is given twice"),
+        ({"max_rows": 0}, "max_rows", "found 0"),
+        ({"seed": -1}, "seed", "found -1"),
+    ],
+)
+def test_an_evaluation_out_of_range_is_refused_by_its_field(values, field, part):
+    with pytest.raises(InvalidInput) as caught:
+        complete_evaluate(EvaluateSpec(**values), ["a", "b"])
+    assert [name for name, _ in caught.value.violations] == [f"job.evaluate.{field}"]
+    assert part in caught.value.message
+
+
+def test_all_mistakes_of_an_evaluation_are_told_at_once():
+    with pytest.raises(InvalidInput) as caught:
+        complete_evaluate(EvaluateSpec(shots=[99], slice_columns=["x"], max_rows=0, seed=-1), [])
+    assert [name.rpartition(".")[2] for name, _ in caught.value.violations] == [
+        "shots",
+        "slice_columns",
+        "max_rows",
+        "seed",
+    ]
 
 
 def test_an_export_is_int8_unless_told_otherwise():

@@ -1,6 +1,6 @@
 import pytest
 from helpers.tiny_model import CHATML
-from honed.data import ChatTemplate, Message
+from honed.data import ChatTemplate, Message, chat_template
 from honed.data.chat_template import PLAIN_TEMPLATE
 from honed.errors import InvalidInput
 from transformers.utils.chat_template_utils import render_jinja_template
@@ -45,12 +45,24 @@ def test_a_template_renders_as_transformers_renders_it(source, add_generation_pr
         "{{ messages[0].content.index('z') }}",
         "{% macro again() %}{{ again() }}{% endmacro %}{{ again() }}",
         "{{ range(10 ** 9) | list }}",
+        "{{ cycler() }}",
+        "{{ messages[0].nothing.more }}",
+        "{% for letter in messages %}{{ letter.content % 0 }}{% endfor %}",
     ],
 )
 def test_a_template_that_refuses_fails_or_would_escape_ends_in_a_typed_error(source):
     with pytest.raises(InvalidInput) as caught:
         ChatTemplate(source, "", "").render(CHAT, add_generation_prompt=True)
     assert caught.value.reason == "CHAT_REFUSED"
+
+
+def test_a_refusal_that_hangs_on_a_text_is_one_of_that_text_alone():
+    source = "{{ raise_exception('no stop') if 'stop' in messages[0].content else messages[0].content }}"
+    template = ChatTemplate(source, "", "")
+    assert template.render((Message("user", "go"),), add_generation_prompt=True) == "go"
+    with pytest.raises(InvalidInput, match="no stop"):
+        template.render((Message("user", "stop"),), add_generation_prompt=True)
+    assert template.render((Message("user", "go on"),), add_generation_prompt=True) == "go on"
 
 
 def test_the_templates_own_words_reach_the_user():
@@ -68,3 +80,12 @@ def test_a_template_that_is_no_jinja_is_refused(source):
     with pytest.raises(InvalidInput) as caught:
         ChatTemplate(source, "", "")
     assert caught.value.reason == "CHAT_TEMPLATE_INVALID"
+
+
+def test_orders_of_roles_are_kept_in_bounded_number(monkeypatch):
+    monkeypatch.setattr(chat_template, "_MAX_SPLICES", 2)
+    template = ChatTemplate("{% for m in messages %}{{ m.role[0] }}{{ m.content }}{% endfor %}", "", "")
+    for turns in (1, 2, 3, 4, 1, 2):
+        messages = [Message("user", str(turn)) for turn in range(turns)]
+        assert template.render(messages, add_generation_prompt=True) == "".join(f"u{turn}" for turn in range(turns))
+        assert len(template._splices) <= 2

@@ -1,14 +1,45 @@
 import json
 import shutil
+from functools import cache
 
 import pytest
+from helpers.chat_templates import FAMILIES, family_renderer
 from helpers.tiny_model import END_OF_TEXT_ID, END_OF_TURN_ID, START_OF_TURN, make_tokenizer
-from honed.data import Example, Message, Renderer
+from honed.data import ChatTemplate, Example, Message, Renderer, TokenizedExample, tokens
 from honed.errors import InvalidInput
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 CHAT = (Message("system", "Classify the message."), Message("user", "Where is my card? ☃"))
 EXAMPLE = Example(CHAT, "lost card")
+EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES)
+
+contents = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: f"{text}.".strip())
+weights = st.lists(st.booleans(), max_size=3)
+
+
+@st.composite
+def conversations(draw, weights=weights):
+    """Examples of some turns, of the assistant's earlier ones those trained that `weights` says."""
+    turns = [Message("system", draw(contents))] if draw(st.booleans()) else []
+    for trained in draw(weights):
+        turns += [Message("user", draw(contents)), Message("assistant", draw(contents), trained)]
+    return Example((*turns, Message("user", draw(contents))), draw(contents))
+
+
+@cache
+def unspliced(family):
+    """The renderer of a family whose chat template looks at a text, to no effect."""
+    renderer = family_renderer(family)
+    source = "{% if messages[0]['content'] == 'a' %}{% endif %}" + FAMILIES[family].source
+    template = ChatTemplate(source, FAMILIES[family].bos_token, FAMILIES[family].end_of_turn)
+    return Renderer(renderer.tokenizer, template, [*renderer.stop_ids])
+
+
+def spelled(renderer, ids):
+    """The text of token ids, special tokens by their names."""
+    return renderer.tokenizer.decode(list(ids), skip_special_tokens=False)
 
 
 @pytest.fixture
@@ -179,3 +210,162 @@ def test_the_contract_tells_tokenizer_template_and_stop_tokens_apart(folder):
 def test_a_token_shows_its_text_and_half_a_character_shows_as_such(renderer):
     assert renderer.token_text(END_OF_TURN_ID) == "<|im_end|>"
     assert [renderer.token_text(token) for token in renderer.encode("é")] == ["\ufffd", "\ufffd"]
+
+
+# Several rows at once, and a template that is spliced.
+
+
+@EVERY_FAMILY
+@settings(max_examples=30, deadline=None)
+@given(
+    examples=st.lists(
+        conversations(st.lists(st.just(False), max_size=2)) | st.builds(Example, st.just(()), contents), max_size=5
+    )
+)
+def test_rows_tokenise_together_as_one_by_one_and_spliced_as_rendered(family, examples):
+    together = family_renderer(family).examples(examples)
+    assert together == [unspliced(family).example(example) for example in examples]
+    assert together == [family_renderer(family).example(example) for example in examples]
+
+
+@EVERY_FAMILY
+def test_only_the_template_that_looks_at_a_text_is_rendered_each_time(family):
+    roles = ("user", "assistant", "user")
+    assert family_renderer(family).template.splice(roles, add_generation_prompt=True) is not None
+    assert unspliced(family).template.splice(roles, add_generation_prompt=True) is None
+
+
+def test_no_rows_are_no_tokens(renderer):
+    assert renderer.examples([]) == []
+
+
+@EVERY_FAMILY
+def test_another_reply_is_put_in_the_place_of_the_rows_own(family):
+    example, other = Example(CHAT, "lost card"), Example(CHAT, "  refund ")
+    renderer = family_renderer(family)
+    assert renderer.reply(example, other.reply) == renderer.reply(other)
+    assert renderer.reply(example) == list(renderer.example(example).reply)
+    assert renderer.reply(example) != renderer.reply(other)
+
+
+def test_replies_are_kept_in_bounded_number(renderer, monkeypatch):
+    monkeypatch.setattr(tokens, "_KEPT_REPLIES", 2)
+    for reply in ("a", "b", "c", "a", "b"):
+        assert renderer.decode(renderer.reply(EXAMPLE, reply)) == reply
+        assert len(renderer._replies) <= 2
+
+
+# Conversations.
+
+
+@pytest.mark.parametrize("family", ["chatml", "llama-3", "gemma", "mistral"])
+@settings(max_examples=50, deadline=None)
+@given(examples=st.lists(conversations(st.lists(st.booleans(), min_size=1, max_size=4)), min_size=1, max_size=3))
+def test_the_loss_covers_the_trained_turns_each_with_its_end_of_turn(family, examples):
+    renderer = family_renderer(family)
+    rows = renderer.examples(examples)
+    assert rows == [unspliced(family).example(example) for example in examples]
+    for example, row in zip(examples, rows, strict=True):
+        assert list(row.prompt) == renderer.prompt(example.messages)
+        assert row.trained == len(row.reply) + sum(end - start for start, end in row.earlier)
+        assert [spelled(renderer, row.prompt[start:end]) for start, end in row.earlier] == [
+            f"{turn.content}{FAMILIES[family].end_of_turn}"
+            for turn in example.messages
+            if turn.role == "assistant" and turn.trained
+        ]
+
+
+def test_every_trained_turn_stands_at_its_own_place():
+    renderer = family_renderer("chatml")
+    turns = ("user", "same"), ("assistant", "same"), ("user", "same"), ("assistant", "same"), ("user", "same")
+    row = renderer.example(Example(tuple(Message(*turn) for turn in turns), "same"))
+    before = [len(renderer.prompt([Message(*turn) for turn in turns[:place]])) for place in (1, 3)]
+    length = len(row.reply)
+    assert row.earlier == tuple((start, start + length) for start in before)
+
+
+THOUGHTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' and not loop.last %}"
+    "{{ m.content.split('</think>')[-1] }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def test_turns_that_the_template_rewrites_later_cannot_be_trained(folder):
+    (folder / "chat_template.jinja").write_text(THOUGHTS)
+    renderer = Renderer.load(folder)
+    thought = Message("assistant", "2+2</think>4")
+    with pytest.raises(InvalidInput, match="weight 0") as caught:
+        renderer.example(Example((Message("user", "?"), thought, Message("user", "!")), "5"))
+    assert caught.value.reason == "CHAT_TEMPLATE_REWRITES_TURNS"
+    masked = Message("assistant", thought.content, trained=False)
+    row = renderer.example(Example((Message("user", "?"), masked, Message("user", "!")), "3+2</think>5"))
+    assert row.earlier == ()
+    assert "2+2" not in renderer.decode(row.prompt)
+    assert renderer.decode(row.reply) == "3+2</think>5"
+
+
+# A system message where the template has no place for one.
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.knows_system])
+def test_a_system_message_goes_in_front_of_the_first_users(family):
+    renderer = family_renderer(family)
+    more = (Message("assistant", "b"), Message("user", "c"))
+    system, user = Message("system", "Be brief."), Message("user", "a")
+    assert renderer.prompt((system, user, *more)) == renderer.prompt((Message("user", "Be brief.\n\na"), *more))
+    assert renderer.prompt((system,)) == renderer.prompt((Message("user", "Be brief."),))
+    assert renderer.reply(Example((system, user), "b")) == renderer.reply(Example((user,), "b"))
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.knows_system])
+def test_a_system_message_that_the_template_knows_stays_one(family):
+    renderer = family_renderer(family)
+    messages = (Message("system", "Be brief."), Message("user", "a"))
+    assert renderer.prompt(messages) == renderer.encode(renderer.template.render(messages, add_generation_prompt=True))
+
+
+def test_a_system_message_that_the_template_would_leave_out_is_not_lost(folder):
+    (folder / "chat_template.jinja").write_text(
+        "{% for m in messages if m.role != 'system' %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{% if add_generation_prompt %}assistant: {% endif %}"
+    )
+    renderer = Renderer.load(folder)
+    prompt = renderer.prompt((Message("system", "Be brief."), Message("user", "a")))
+    assert renderer.decode(prompt) == "user: Be brief.\n\na\nassistant: "
+
+
+# Bare text.
+
+
+def test_bare_text_is_learned_whole_between_two_end_of_turn_tokens(renderer):
+    assert renderer.example(Example((), " A tale.\n")) == TokenizedExample(
+        (END_OF_TURN_ID,), (*renderer.encode(" A tale.\n"), END_OF_TURN_ID)
+    )
+
+
+def test_a_control_token_in_bare_text_is_refused(renderer):
+    with pytest.raises(InvalidInput) as caught:
+        renderer.example(Example((), "a<|endoftext|>b"))
+    assert caught.value.reason == "SPECIAL_TOKEN_IN_TEXT"
+
+
+@EVERY_FAMILY
+def test_every_control_token_of_a_family_is_refused_wherever_it_stands(family):
+    renderer = family_renderer(family)
+    for token in FAMILIES[family].special_tokens:
+        for example in (
+            Example((Message("system", token), Message("user", "a")), "b"),
+            Example((Message("user", f"a{token}b"),), "b"),
+            Example((Message("user", "a"), Message("assistant", token, False), Message("user", "a")), "b"),
+            Example((Message("user", "a"),), f"{token} b"),
+        ):
+            with pytest.raises(InvalidInput) as caught:
+                renderer.examples([Example((Message("user", "fine"),), "fine"), example])
+            assert caught.value.metadata["token"] in token
+
+
+def test_what_only_begins_as_a_control_token_does_is_text(renderer):
+    row = renderer.example(Example((Message("user", "<|im_end| > <s> <"),), "<|im"))
+    assert "<|im_end| > <s> <" in renderer.decode(row.prompt)
+    assert renderer.decode(row.reply) == "<|im"

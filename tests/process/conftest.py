@@ -73,6 +73,18 @@ def tuned(client) -> SimpleNamespace:
 
 
 @pytest.fixture
+def nothing_is_kept(client, daemon) -> Iterator[None]:
+    """What the test has refused leaves no data set and no file behind, and the daemon goes on."""
+    before = [dataset.name for dataset in client.list_datasets()]
+    folders = sorted((daemon.state / "datasets").iterdir())
+    yield
+    assert [dataset.name for dataset in client.list_datasets()] == before
+    assert sorted((daemon.state / "datasets").iterdir()) == folders
+    assert not list((daemon.state / "uploads").iterdir())
+    assert client.get_status().version
+
+
+@pytest.fixture
 def new_daemon(stock) -> Iterator[Callable[..., Daemon]]:
     """Makes daemons of the test's own, not yet started, with the stock (or `stock=None`) and settings."""
     made: list[Daemon] = []

@@ -2,22 +2,11 @@
 
 import pytest
 from helpers.daemon import refused
-from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, UploadDatasetHeader, UploadDatasetRequest
+from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, Columns, UploadDatasetHeader, UploadDatasetRequest
 
+pytestmark = pytest.mark.usefixtures("nothing_is_kept")
 LABELLED = {"text_column": "text", "label_column": "label"}
 GOOD = b"text,label\na,x\nb,x\nc,y\nd,y\n"
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_kept(client, daemon):
-    """No refusal leaves a data set or a file behind, and the daemon goes on."""
-    before = [dataset.name for dataset in client.list_datasets()]
-    folders = sorted((daemon.state / "datasets").iterdir())
-    yield
-    assert [dataset.name for dataset in client.list_datasets()] == before
-    assert sorted((daemon.state / "datasets").iterdir()) == folders
-    assert not list((daemon.state / "uploads").iterdir())
-    assert client.get_status().version
 
 
 @pytest.fixture
@@ -50,7 +39,6 @@ CSV_CASES = {
     "empty label": (GOOD + b"a,\n", "ROWS_INVALID", "row 5"),
     "label too long": (GOOD + b"a," + b"x" * 201 + b"\n", "ROWS_INVALID", "row 5"),
     "one label": (b"text,label\na,x\nb,x\n", "LABELS_TOO_FEW", "'x'"),
-    "label with one row": (GOOD + b"e,lonely\n", "LABEL_TOO_SMALL", "'lonely'"),
     "too many columns": (b",".join(b"c%d" % n for n in range(1001)) + b"\n", "TABLE_TOO_WIDE", "1001"),
     "binary": (bytes(range(256)) * 10, "ENCODING_INVALID", "line 1"),
 }
@@ -67,8 +55,8 @@ def test_a_bad_csv_file_is_refused_with_the_place(case, upload):
 JSONL_CASES = {
     "no JSON": (b'{"prompt": "a", "completion": "b"}\nhello\n', "row 2"),
     "no object": (b'["a", "b"]\n', "row 1"),
-    "missing key": (b'{"prompt": "a"}\n', "row 1"),
-    "number": (b'{"prompt": "a", "completion": 7}\n', "row 1"),
+    "missing key": (b'{"prompt": "a", "completion": "b"}\n{"prompt": "a"}\n', "row 2"),
+    "list": (b'{"prompt": "a", "completion": ["b"]}\n', "row 1"),
     "null": (b'{"prompt": null, "completion": "b"}\n', "row 1"),
     "key twice": (b'{"prompt": "a", "prompt": "c", "completion": "b"}\n', "row 1"),
     "deep nesting": (b'{"prompt": ' + b"[" * 100_000 + b"\n", "row 1"),
@@ -124,8 +112,16 @@ def test_a_test_fraction_beside_a_test_table_is_refused(upload):
     ("field", "options"),
     [
         ("header.seed", {"seed": -1}),
-        ("header.shape.labelled.text_column", {"text_column": ""}),
-        ("header.shape.labelled.instruction", {"instruction": "x" * 2001}),
+        ("header.columns[text]", {"text_column": ""}),
+        ("header.columns[text]", {"text_column": "x" * 201}),
+        ("header.columns[label]", {"label_column": []}),
+        ("header.instruction", {"instruction": "x" * 2001}),
+        ("header.group_column", {"group_column": "x" * 201}),
+        ("header.parameters", {"parameters": {"": "x"}}),
+        ("header.verbalizer", {"verbalizer": {"x": "y" * 201}}),
+        ("header.long_rows", {"long_rows": "drop"}),
+        ("header.template", {"shape": "alpaca", "template": "classify"}),
+        ("header.template", {"text_column": None}),
     ],
 )
 def test_a_bad_option_is_refused_by_its_field(field, options, upload):
@@ -135,13 +131,22 @@ def test_a_bad_option_is_refused_by_its_field(field, options, upload):
 
 
 def test_text_and_label_in_one_column_are_refused(upload):
-    with refused("INVALID_ARGUMENT", "COLUMN_MISSING"):
+    with refused("INVALID_ARGUMENT", "COLUMN_TWICE") as error:
         upload(GOOD, text_column="label")
+    assert "'label'" in error.value.message
+
+
+def test_columns_that_do_not_say_what_a_row_is_are_refused_with_the_options_that_would(client):
+    message = UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="bad"))
+    with refused("INVALID_ARGUMENT", "SHAPE_UNKNOWN") as error:
+        client._calls.upload(client._datasets.UploadDataset, iter([message, UploadDatasetRequest(train_data=GOOD)]))
+    for word in ("'text', 'label'", "--text-column", "--template"):
+        assert word in error.value.message
 
 
 def header(**fields):
-    message = UploadDatasetHeader(**{"dataset_id": "bad", "format": FILE_FORMAT_CSV, **fields})
-    message.shape.labelled.text_column, message.shape.labelled.label_column = "text", "label"
+    columns = {slot: Columns(names=[slot]) for slot in ("text", "label")}
+    message = UploadDatasetHeader(**{"dataset_id": "bad", "format": FILE_FORMAT_CSV, "columns": columns, **fields})
     return UploadDatasetRequest(header=message)
 
 
@@ -149,9 +154,11 @@ STREAMS = {
     "nothing": ([], "header"),
     "no header": ([UploadDatasetRequest(train_data=GOOD)], "header"),
     "empty message": ([UploadDatasetRequest()], "header"),
-    "no format": ([header(format=0)], "header.format"),
     "unknown format": ([header(format=77)], "header.format"),
-    "no shape": ([UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="bad", format=1))], "header.shape"),
+    "unknown shape": ([header(shape=77)], "header.shape"),
+    "unknown long rows": ([header(long_rows=77)], "header.long_rows"),
+    "no template's name": ([header(template="classify")], "header.template"),
+    "no model's name": ([header(model="tiny")], "header.model"),
     "two headers": ([header(), header()], "payload"),
     "empty payload": ([header(), UploadDatasetRequest()], "payload"),
 }

@@ -45,7 +45,12 @@ def collect(events):
 def greedy(graph_folder, served):
     """Replies of the same graph without the engine."""
     predictor = GraphPredictor(Graph(graph_folder, 1, 1, 1 << 24))
-    return lambda prompt, length=8, stop_ids=STOPS: predictor.generate(list(prompt), length, stop_ids)
+
+
+    def reply(prompt, length=8, stop_ids=STOPS):
+        return predictor.generate([list(prompt)], length, stop_ids, lambda done, total: None)[0].tokens
+
+    return reply
 
 
 def test_many_requests_at_once_get_the_replies_that_each_gets_alone(engine, served, greedy):

@@ -10,6 +10,10 @@ from honed.serve.predict import GraphPredictor
 from honed.tune import base
 from honed.tune.predict import TorchPredictor
 
+def silent(done, total):
+    pass
+
+
 PROMPTS = ([5, 6, 7, 8], list(range(20, 80)), [9], [40, 41])
 
 
@@ -37,8 +41,28 @@ def test_the_graph_computes_what_torch_does(graph, tiny_llama):
 def test_greedy_replies_are_those_of_torch(graph, tiny_llama):
     stops = frozenset(range(0, 304, 12))
     model = TorchPredictor(base.load(tiny_llama, torch.float32))
-    expected = model.generate(PROMPTS, 12, stops, lambda done, total: None)
-    assert [GraphPredictor(graph).generate(prompt, 12, stops) for prompt in PROMPTS] == expected
+    asked = [*PROMPTS, *PROMPTS[::-1], [50, 51, 52]]  # more than the graph has slots: rows join while others go on
+    expected = model.generate(asked, 12, stops, silent)
+    replies = GraphPredictor(graph).generate(asked, 12, stops, silent)
+    assert [reply.tokens for reply in replies] == [reply.tokens for reply in expected]
+    assert len({len(reply.tokens) for reply in replies}) > 2
+    assert all(reply.seconds > 0 for reply in replies)
+
+
+def test_replies_end_where_the_slot_does(graph_folder):
+    small = Graph(graph_folder, threads=1, slots=2, kv_cache_bytes=128 * 2 * Geometry.load(graph_folder).bytes_per_token)
+    assert small.capacity == 128
+    (reply, other) = GraphPredictor(small).generate([list(range(5, 125)), [9, 9]], 300, frozenset(), silent)
+    assert len(reply.tokens) == 128 - 120 + 1  # the last one drawn needs no place
+    assert len(other.tokens) == 128 - 2 + 1
+
+
+def test_likelihoods_of_replies_are_those_of_torch(graph, tiny_llama):
+    asked = [*PROMPTS, [60, 61], [70]]
+    replies = [[7, 8, 2], [9], [4, 5, 6, 7, 8, 9], [3, 2], [11, 12, 2], [30, 31]]
+    exact = TorchPredictor(base.load(tiny_llama, torch.float32)).log_likelihoods(asked, replies, silent)
+    found = GraphPredictor(graph).log_likelihoods(asked, replies, silent)
+    np.testing.assert_allclose(found, exact, rtol=0, atol=1e-3)  # float32 sums of likelihoods around -20
 
 
 def test_rows_of_different_lengths_get_the_numbers_that_they_get_alone(graph):

@@ -47,6 +47,10 @@ def greedy(model, prompt, length, stops):
     return output[:-1] if output[-1] in stops else output
 
 
+def answers(model, asked, length, stops=STOPS):
+    return [reply.tokens for reply in TorchPredictor(model).generate(asked, length, stops, silent)]
+
+
 @torch.inference_mode()
 def log_likelihood(model, prompt, reply):
     steps = model(input_ids=torch.tensor([[*prompt, *reply]])).logits[0].double().log_softmax(dim=-1)
@@ -58,7 +62,9 @@ def test_greedy_replies_are_those_of_transformers_row_by_row(model, shared):
     asked = prompts(19, shared)  # more than a batch
     # A third of the vocabulary stops, so that rows end at different steps.
     stops = frozenset(range(0, 304, 12))
-    replies = TorchPredictor(model).generate(asked, 10, stops, silent)
+    found = TorchPredictor(model).generate(asked, 10, stops, silent)
+    replies = [reply.tokens for reply in found]
+    assert all(reply.seconds > 0 for reply in found)
     assert replies == [greedy(model, prompt, 10, stops) for prompt in asked]
     assert len({len(reply) for reply in replies}) > 2
 
@@ -70,6 +76,22 @@ def test_a_score_is_the_teacher_forced_likelihood_of_the_reply_alone(model, shar
     for prompt, row in zip(asked, scores, strict=True):
         expected = [log_likelihood(model, prompt, reply) for reply in replies]
         assert row == pytest.approx(expected, abs=1e-3)  # float32 sums of likelihoods around -20
+
+
+@pytest.mark.parametrize("shared", [0, 30])
+def test_a_likelihood_is_the_teacher_forced_one_of_each_rows_own_reply(model, shared):
+    asked = prompts(18, shared)
+    replies = [prompt[:: place % 3 + 1] for place, prompt in enumerate(asked)]
+    found = TorchPredictor(model).log_likelihoods(asked, replies, silent)
+    expected = [log_likelihood(model, *row) for row in zip(asked, replies, strict=True)]
+    assert found == pytest.approx(expected, abs=1e-2)  # float32 sums of up to 40 terms
+
+
+def test_replies_that_begin_others_or_are_equal_keep_their_own_scores(llama):
+    asked, replies = prompts(3, 0), [[7, 8], [7, 8, 9], [7], [7, 8], [7, 5, 9]]
+    scores = TorchPredictor(llama).score(asked, replies, silent)
+    for prompt, row in zip(asked, scores, strict=True):
+        assert row == pytest.approx([log_likelihood(llama, prompt, reply) for reply in replies], abs=1e-3)
 
 
 def test_a_score_does_not_depend_on_the_other_replies(llama):
@@ -92,15 +114,15 @@ def test_log_probabilities_are_those_of_one_plain_forward(model):
 
 def test_an_adapted_model_answers_with_its_adapters(adapted, llama):
     tuned, asked = adapted(), prompts(4, 0)
-    replies = TorchPredictor(tuned).generate(asked, 8, STOPS, silent)
+    replies = answers(tuned, asked, 8)
     assert replies == [greedy(tuned, prompt, 8, STOPS) for prompt in asked]
-    assert replies != TorchPredictor(llama).generate(asked, 8, STOPS, silent)
+    assert replies != answers(llama, asked, 8)
 
 
 @pytest.mark.parametrize("asked", [[[5, 6, 7]], [[5] * 40] * 3, [[5] * 20, [5] * 21, [5] * 20 + [6, 7]]])
 def test_equal_prompts_and_prompts_that_begin_others_are_no_special_case(llama, asked):
     predictor = TorchPredictor(llama)
-    assert predictor.generate(asked, 5, STOPS, silent) == [greedy(llama, prompt, 5, STOPS) for prompt in asked]
+    assert answers(llama, asked, 5) == [greedy(llama, prompt, 5, STOPS) for prompt in asked]
     scores = predictor.score(asked, [[9, 2]], silent)
     assert [row[0] for row in scores] == pytest.approx([log_likelihood(llama, p, [9, 2]) for p in asked], abs=1e-3)
 
@@ -116,8 +138,8 @@ def test_asking_leaves_no_trace_in_the_model(adapted):
     model = adapted()
     before = [p.clone() for p in model.parameters()]
     predictor = TorchPredictor(model)
-    first = predictor.generate(prompts(5, 30), 5, STOPS, silent)
+    first = answers(model, prompts(5, 30), 5)
     predictor.score(prompts(5, 30), [[9, 2]], silent)
-    assert predictor.generate(prompts(5, 30), 5, STOPS, silent) == first
+    assert answers(model, prompts(5, 30), 5) == first
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
     assert lora.trainable_parameters(model)

@@ -26,10 +26,13 @@ class AsyncCalls:
         await self.channel.close()
         self.upload_channel.close()
 
-    async def unary(self, method: aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT) -> ResponseT:
-        """One request, one response."""
+    async def unary(
+        self, method: aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, *, patient: bool = False
+    ) -> ResponseT:
+        """One request, one response; a `patient` one has no deadline but the daemon's own."""
+        timeout_s = None if patient else self._timeout_s
         try:
-            return await method(request, timeout=self._timeout_s, metadata=aio.Metadata(*self._metadata))
+            return await method(request, timeout=timeout_s, metadata=aio.Metadata(*self._metadata))
         except grpc.RpcError as error:
             raise from_rpc(error) from error
 

@@ -6,19 +6,37 @@ A client belongs to the event loop in which it is made. Files of an upload are r
 from __future__ import annotations
 
 import asyncio
+import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from honed.client import requests, uploads
 from honed.client.async_calls import AsyncCalls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
-from honed.client.requests import GraphFormat, Messages, Sampling, TableOptions, full_name
+from honed.client.requests import (
+    GraphFormat,
+    Messages,
+    ReportFormat,
+    Sampling,
+    ShotChoice,
+    TableOptions,
+    full_name,
+)
 from honed.client.uploads import FilePath, OnBytes
 from honed.client.watch import WatchCursor
-from honed.v1 import adapters_pb2, datasets_pb2, exports_pb2, jobs_pb2, models_pb2, system_pb2
+from honed.v1 import (
+    adapters_pb2,
+    datasets_pb2,
+    exports_pb2,
+    jobs_pb2,
+    models_pb2,
+    reports_pb2,
+    system_pb2,
+    templates_pb2,
+)
 from honed.v1.adapters_pb2 import Adapter
 from honed.v1.adapters_pb2_grpc import AdapterServiceStub
 from honed.v1.datasets_pb2 import Dataset, PreviewDatasetResponse
@@ -31,14 +49,18 @@ from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
 from honed.v1.jobs_pb2_grpc import JobServiceStub
 from honed.v1.models_pb2 import Model, UploadModelHeader
 from honed.v1.models_pb2_grpc import ModelServiceStub
+from honed.v1.reports_pb2 import Report
+from honed.v1.reports_pb2_grpc import ReportServiceStub
 from honed.v1.system_pb2_grpc import SystemServiceStub
+from honed.v1.templates_pb2 import Template
+from honed.v1.templates_pb2_grpc import TemplateServiceStub
 
 
 class AsyncClient:
     """A connection to one daemon, for one event loop.
 
     The address and the token are worked out by `Connection.resolve`. Nothing is sent before the first call.
-    `timeout_s` bounds each call that is neither an upload nor a stream.
+    `timeout_s` bounds each call that is neither an upload, a preview nor a stream.
 
     Raises:
         InvalidArgument: The address or the token is malformed.
@@ -60,9 +82,11 @@ class AsyncClient:
         self._upload_model = ModelServiceStub(self._calls.upload_channel).UploadModel
         self._datasets = DatasetServiceStub(self._calls.channel)
         self._upload_dataset = DatasetServiceStub(self._calls.upload_channel).UploadDataset
+        self._templates = TemplateServiceStub(self._calls.channel)
         self._jobs = JobServiceStub(self._calls.channel)
         self._adapters = AdapterServiceStub(self._calls.channel)
         self._exports = ExportServiceStub(self._calls.channel)
+        self._reports = ReportServiceStub(self._calls.channel)
         self._generation = GenerationServiceStub(self._calls.channel)
 
     async def close(self) -> None:
@@ -127,7 +151,7 @@ class AsyncClient:
         **options: Unpack[TableOptions],
     ) -> Dataset:
         """Uploads a table and waits until every row has been checked; on a bad row nothing is kept."""
-        header = requests.dataset_header(dataset_id, train, options)
+        header = requests.dataset_header(dataset_id, options)
         return await self._calls.upload(self._upload_dataset, uploads.dataset_stream(header, train, test, on_bytes))
 
     async def get_dataset(self, name: str) -> Dataset:
@@ -153,7 +177,30 @@ class AsyncClient:
         request = datasets_pb2.PreviewDatasetRequest(
             name=full_name(name, "datasets"), model=full_name(model, "models"), rows=rows
         )
-        return await self._calls.unary(self._datasets.PreviewDataset, request)
+        return await self._calls.unary(self._datasets.PreviewDataset, request, patient=True)
+
+    # Templates
+
+    async def create_template(self, template: Template) -> Template:
+        """Creates a template, or the next version of one that exists."""
+        return await self._calls.unary(self._templates.CreateTemplate, requests.template_request(template))
+
+    async def get_template(self, name: str, version: int = 0) -> Template:
+        """Gets one template; version 0 is the newest."""
+        request = templates_pb2.GetTemplateRequest(name=full_name(name, "templates"), version=version)
+        return await self._calls.unary(self._templates.GetTemplate, request)
+
+    async def list_templates(self) -> AsyncIterator[Template]:
+        """The newest version of every template: the built-in ones, then the others, the newest first."""
+        async for page in self._calls.pages(self._templates.ListTemplates, templates_pb2.ListTemplatesRequest()):
+            for item in page.templates:
+                yield item
+
+    async def delete_template(self, name: str) -> None:
+        """Deletes a template with all its versions; data sets made with it keep theirs."""
+        await self._calls.unary(
+            self._templates.DeleteTemplate, templates_pb2.DeleteTemplateRequest(name=full_name(name, "templates"))
+        )
 
     # Jobs
 
@@ -161,9 +208,30 @@ class AsyncClient:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return await self.create_job(requests.tune_job(spec))
 
-    async def evaluate(self, subject: str, dataset: str, *, few_shot: int | None = None) -> Job:
-        """Queues an evaluation of "models/…", "adapters/…" or "exports/…" on a data set's test rows."""
-        return await self.create_job(requests.evaluate_job(subject, dataset, few_shot))
+    async def evaluate(
+        self,
+        subjects: str | Sequence[str],
+        dataset: str,
+        *,
+        shots: Sequence[int] = (),
+        shot_choice: ShotChoice = "per_label",
+        slice_columns: Sequence[str] = (),
+        earlier_datasets: Sequence[str] = (),
+        max_rows: int | None = None,
+        seed: int | None = None,
+    ) -> Job:
+        """Queues an evaluation of all subjects on the same test rows. The job's result is its report."""
+        job = requests.evaluate_job(
+            subjects,
+            dataset,
+            shots=shots,
+            shot_choice=shot_choice,
+            slice_columns=slice_columns,
+            earlier_datasets=earlier_datasets,
+            max_rows=max_rows,
+            seed=seed,
+        )
+        return await self.create_job(job)
 
     async def export(
         self,
@@ -262,6 +330,41 @@ class AsyncClient:
             self._exports.DeleteExport, exports_pb2.DeleteExportRequest(name=full_name(name, "exports"))
         )
 
+    # Reports
+
+    async def get_report(self, name: str) -> Report:
+        """Gets one report's facts."""
+        return await self._calls.unary(
+            self._reports.GetReport, reports_pb2.GetReportRequest(name=full_name(name, "reports"))
+        )
+
+    async def list_reports(self) -> AsyncIterator[Report]:
+        """All reports, the newest first."""
+        async for page in self._calls.pages(self._reports.ListReports, reports_pb2.ListReportsRequest()):
+            for item in page.reports:
+                yield item
+
+    async def delete_report(self, name: str) -> None:
+        """Deletes a report."""
+        await self._calls.unary(
+            self._reports.DeleteReport, reports_pb2.DeleteReportRequest(name=full_name(name, "reports"))
+        )
+
+    async def download_report(
+        self,
+        name: str,
+        format: ReportFormat = "html",  # noqa: A002  - the word of the contract
+    ) -> AsyncIterator[bytes]:
+        """A report's file in pieces: one page that needs no network, or every figure as JSON."""
+        call = self._calls.stream(self._reports.DownloadReport, requests.report_request(name, format))
+        async with aclosing(call) as responses:
+            async for response in responses:
+                yield response.data
+
+    async def report_json(self, name: str) -> dict[str, Any]:
+        """A report's figures, as docs/evaluation.md describes them."""
+        return json.loads(b"".join([piece async for piece in self.download_report(name, "json")]))
+
     # Generation
 
     def generate(
@@ -270,10 +373,11 @@ class AsyncClient:
         messages: Messages | None = None,
         *,
         prompt: str | None = None,
+        row: Mapping[str, str] | None = None,
         **sampling: Unpack[Sampling],
     ) -> AsyncIterator[GenerateResponse]:
         """Streams a reply: deltas, then one `done`. Dropping the iterator stops the generation."""
-        request = requests.generate_request(model, messages, prompt, sampling)
+        request = requests.generate_request(model, messages, prompt, row, sampling)
         return self._calls.stream(self._generation.Generate, request)
 
     async def complete(
@@ -282,12 +386,13 @@ class AsyncClient:
         messages: Messages | None = None,
         *,
         prompt: str | None = None,
+        row: Mapping[str, str] | None = None,
         **sampling: Unpack[Sampling],
     ) -> tuple[str, GenerateDone]:
         """As `generate`, but returns the whole reply, with why it ended and what it used."""
         pieces: list[str] = []
         done: GenerateDone | None = None
-        async for response in self.generate(model, messages, prompt=prompt, **sampling):
+        async for response in self.generate(model, messages, prompt=prompt, row=row, **sampling):
             if response.HasField("done"):
                 done = response.done
             else:

@@ -42,10 +42,12 @@ class Calls:
         self._metadata = connection.metadata()
         self._timeout_s = timeout_s
 
-    def unary(self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT) -> ResponseT:
-        """One request, one response."""
+    def unary(
+        self, method: grpc.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, *, patient: bool = False
+    ) -> ResponseT:
+        """One request, one response; a `patient` one has no deadline but the daemon's own."""
         try:
-            return method(request, timeout=self._timeout_s, metadata=self._metadata)
+            return method(request, timeout=None if patient else self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             raise from_rpc(error) from error
 

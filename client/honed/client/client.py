@@ -6,19 +6,37 @@ A client may be used from several threads; it may not cross a fork. AsyncClient 
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Self, Unpack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Self, Unpack
 
 from honed.client import requests, uploads
 from honed.client.calls import Calls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
-from honed.client.requests import GraphFormat, Messages, Sampling, TableOptions, full_name
+from honed.client.requests import (
+    GraphFormat,
+    Messages,
+    ReportFormat,
+    Sampling,
+    ShotChoice,
+    TableOptions,
+    full_name,
+)
 from honed.client.uploads import FilePath, OnBytes
 from honed.client.watch import WatchCursor
-from honed.v1 import adapters_pb2, datasets_pb2, exports_pb2, jobs_pb2, models_pb2, system_pb2
+from honed.v1 import (
+    adapters_pb2,
+    datasets_pb2,
+    exports_pb2,
+    jobs_pb2,
+    models_pb2,
+    reports_pb2,
+    system_pb2,
+    templates_pb2,
+)
 from honed.v1.adapters_pb2 import Adapter
 from honed.v1.adapters_pb2_grpc import AdapterServiceStub
 from honed.v1.datasets_pb2 import Dataset, PreviewDatasetResponse
@@ -31,14 +49,18 @@ from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
 from honed.v1.jobs_pb2_grpc import JobServiceStub
 from honed.v1.models_pb2 import Model, UploadModelHeader
 from honed.v1.models_pb2_grpc import ModelServiceStub
+from honed.v1.reports_pb2 import Report
+from honed.v1.reports_pb2_grpc import ReportServiceStub
 from honed.v1.system_pb2_grpc import SystemServiceStub
+from honed.v1.templates_pb2 import Template
+from honed.v1.templates_pb2_grpc import TemplateServiceStub
 
 
 class Client:
     """A connection to one daemon.
 
     The address and the token are worked out by `Connection.resolve`. Nothing is sent before the first call.
-    `timeout_s` bounds each call that is neither an upload nor a stream.
+    `timeout_s` bounds each call that is neither an upload, a preview nor a stream.
 
     Raises:
         InvalidArgument: The address or the token is malformed.
@@ -58,9 +80,11 @@ class Client:
         self._system = SystemServiceStub(self._calls.channel)
         self._models = ModelServiceStub(self._calls.channel)
         self._datasets = DatasetServiceStub(self._calls.channel)
+        self._templates = TemplateServiceStub(self._calls.channel)
         self._jobs = JobServiceStub(self._calls.channel)
         self._adapters = AdapterServiceStub(self._calls.channel)
         self._exports = ExportServiceStub(self._calls.channel)
+        self._reports = ReportServiceStub(self._calls.channel)
         self._generation = GenerationServiceStub(self._calls.channel)
 
     def close(self) -> None:
@@ -139,8 +163,8 @@ class Client:
 
         Args:
             dataset_id: Id of the new data set.
-            train: The table, a CSV or JSON lines file.
-            test: A separate test table of the same format; without one, a share of the rows is held out.
+            train: The table: CSV, TSV, JSON lines, a JSON array or Parquet, each plain or compressed with gzip or zstd.
+            test: A separate test table; without one, a share of the rows is held out.
             on_bytes: Told the length of each piece sent, on another thread.
             **options: See `TableOptions`.
 
@@ -148,7 +172,7 @@ class Client:
             InvalidArgument: The options contradict each other, or the daemon refuses rows (`field_violations`).
             OSError: A file cannot be read.
         """
-        header = requests.dataset_header(dataset_id, train, options)
+        header = requests.dataset_header(dataset_id, options)
         return self._calls.upload(self._datasets.UploadDataset, uploads.dataset_stream(header, train, test, on_bytes))
 
     def get_dataset(self, name: str) -> Dataset:
@@ -169,11 +193,43 @@ class Client:
         )
 
     def preview_dataset(self, name: str, model: str, rows: int = 3) -> PreviewDatasetResponse:
-        """The first training rows as `model` sees them: token by token, with the part under the loss marked."""
+        """The first training rows as `model` sees them: token by token, with the part under the loss marked.
+
+        The lengths are those of all training rows, so that it takes its time with many.
+        """
         request = datasets_pb2.PreviewDatasetRequest(
             name=full_name(name, "datasets"), model=full_name(model, "models"), rows=rows
         )
-        return self._calls.unary(self._datasets.PreviewDataset, request)
+        return self._calls.unary(self._datasets.PreviewDataset, request, patient=True)
+
+    # Templates
+
+    def create_template(self, template: Template) -> Template:
+        """Creates a template, or the next version of one that exists.
+
+        Data sets keep the version they were made with. The name may be bare; what the daemon gives (version, owner,
+        time, digest) is not read.
+
+        Raises:
+            InvalidArgument: The template is malformed; `field_violations` says where.
+        """
+        return self._calls.unary(self._templates.CreateTemplate, requests.template_request(template))
+
+    def get_template(self, name: str, version: int = 0) -> Template:
+        """Gets one template; version 0 is the newest."""
+        request = templates_pb2.GetTemplateRequest(name=full_name(name, "templates"), version=version)
+        return self._calls.unary(self._templates.GetTemplate, request)
+
+    def list_templates(self) -> Iterator[Template]:
+        """The newest version of every template: the built-in ones, then the others, the newest first."""
+        for page in self._calls.pages(self._templates.ListTemplates, templates_pb2.ListTemplatesRequest()):
+            yield from page.templates
+
+    def delete_template(self, name: str) -> None:
+        """Deletes a template with all its versions; data sets made with it keep theirs."""
+        self._calls.unary(
+            self._templates.DeleteTemplate, templates_pb2.DeleteTemplateRequest(name=full_name(name, "templates"))
+        )
 
     # Jobs
 
@@ -181,9 +237,41 @@ class Client:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return self.create_job(requests.tune_job(spec))
 
-    def evaluate(self, subject: str, dataset: str, *, few_shot: int | None = None) -> Job:
-        """Queues an evaluation of "models/…", "adapters/…" or "exports/…" on a data set's test rows."""
-        return self.create_job(requests.evaluate_job(subject, dataset, few_shot))
+    def evaluate(
+        self,
+        subjects: str | Sequence[str],
+        dataset: str,
+        *,
+        shots: Sequence[int] = (),
+        shot_choice: ShotChoice = "per_label",
+        slice_columns: Sequence[str] = (),
+        earlier_datasets: Sequence[str] = (),
+        max_rows: int | None = None,
+        seed: int | None = None,
+    ) -> Job:
+        """Queues an evaluation of all subjects on the same test rows. The job's result is its report.
+
+        Args:
+            subjects: One or up to eight of "models/…" (asked zero-shot and few-shot), "adapters/…" and "exports/…".
+            dataset: Whose test rows are asked.
+            shots: Numbers of worked examples to try with a model, on held-out training rows; none: the default number.
+            shot_choice: The same examples for every row, label by label in turn, or for every row the most similar.
+            slice_columns: Columns by whose values the metrics are sliced; none: all that the data set has.
+            earlier_datasets: On whose test rows forgetting is measured, beside the built-in probe.
+            max_rows: Test rows asked at most, drawn by `seed`; None: all.
+            seed: Of every draw.
+        """
+        job = requests.evaluate_job(
+            subjects,
+            dataset,
+            shots=shots,
+            shot_choice=shot_choice,
+            slice_columns=slice_columns,
+            earlier_datasets=earlier_datasets,
+            max_rows=max_rows,
+            seed=seed,
+        )
+        return self.create_job(job)
 
     def export(
         self,
@@ -291,6 +379,34 @@ class Client:
         """Deletes an export."""
         self._calls.unary(self._exports.DeleteExport, exports_pb2.DeleteExportRequest(name=full_name(name, "exports")))
 
+    # Reports
+
+    def get_report(self, name: str) -> Report:
+        """Gets one report's facts."""
+        return self._calls.unary(self._reports.GetReport, reports_pb2.GetReportRequest(name=full_name(name, "reports")))
+
+    def list_reports(self) -> Iterator[Report]:
+        """All reports, the newest first."""
+        for page in self._calls.pages(self._reports.ListReports, reports_pb2.ListReportsRequest()):
+            yield from page.reports
+
+    def delete_report(self, name: str) -> None:
+        """Deletes a report."""
+        self._calls.unary(self._reports.DeleteReport, reports_pb2.DeleteReportRequest(name=full_name(name, "reports")))
+
+    def download_report(
+        self,
+        name: str,
+        format: ReportFormat = "html",  # noqa: A002  - the word of the contract
+    ) -> Iterator[bytes]:
+        """A report's file in pieces: one page that needs no network, or every figure as JSON."""
+        for response in self._calls.stream(self._reports.DownloadReport, requests.report_request(name, format)):
+            yield response.data
+
+    def report_json(self, name: str) -> dict[str, Any]:
+        """A report's figures, as docs/evaluation.md describes them."""
+        return json.loads(b"".join(self.download_report(name, "json")))
+
     # Generation
 
     def generate(
@@ -299,6 +415,7 @@ class Client:
         messages: Messages | None = None,
         *,
         prompt: str | None = None,
+        row: Mapping[str, str] | None = None,
         **sampling: Unpack[Sampling],
     ) -> Iterator[GenerateResponse]:
         """Streams a reply: deltas, then one `done`. Dropping the iterator stops the generation.
@@ -307,12 +424,14 @@ class Client:
             model: "exports/…", or "adapters/…" or "models/…" for its newest export.
             messages: The conversation, as messages or {"role": …, "content": …}; rendered with the chat template.
             prompt: Text put before the model as it is, in place of messages.
+            row: Values for the slots of the template that the adapter was tuned with, in place of messages; a slot that
+                takes many is given as a JSON object.
             **sampling: See `Sampling`.
 
         Raises:
             InvalidArgument: A value is out of range, or the prompt does not fit the context; nothing is cut off.
         """
-        request = requests.generate_request(model, messages, prompt, sampling)
+        request = requests.generate_request(model, messages, prompt, row, sampling)
         return self._calls.stream(self._generation.Generate, request)
 
     def complete(
@@ -321,12 +440,13 @@ class Client:
         messages: Messages | None = None,
         *,
         prompt: str | None = None,
+        row: Mapping[str, str] | None = None,
         **sampling: Unpack[Sampling],
     ) -> tuple[str, GenerateDone]:
         """As `generate`, but returns the whole reply, with why it ended and what it used."""
         pieces: list[str] = []
         done: GenerateDone | None = None
-        for response in self.generate(model, messages, prompt=prompt, **sampling):
+        for response in self.generate(model, messages, prompt=prompt, row=row, **sampling):
             if response.HasField("done"):
                 done = response.done
             else:

@@ -3,54 +3,44 @@
 Only what needs more than a field name is here. Ranges are the server's to check: it is the one place that knows them.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 from honed.client.errors import InvalidArgument
-from honed.v1.datasets_pb2 import (
-    FILE_FORMAT_CSV,
-    FILE_FORMAT_JSONL,
-    DatasetShape,
-    FileFormat,
-    LabelledTable,
-    PromptCompletion,
-    UploadDatasetHeader,
-)
-from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest
-from honed.v1.jobs_pb2 import (
-    EXPORT_FORMAT_ONNX_FP32,
-    EXPORT_FORMAT_ONNX_INT8,
-    EvaluateSpec,
-    ExportFormat,
-    ExportSpec,
-    Job,
-    TuneSpec,
-)
+from honed.v1.datasets_pb2 import Columns, UploadDatasetHeader
+from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest, Row
+from honed.v1.jobs_pb2 import EvaluateSpec, ExportSpec, Job, TuneSpec
+from honed.v1.reports_pb2 import DownloadReportRequest
+from honed.v1.templates_pb2 import CreateTemplateRequest, Template
 
-TableFormat = Literal["csv", "jsonl"]
+TableFormat = Literal["csv", "tsv", "jsonl", "json", "parquet"]
+TableShape = Literal["table", "prompt_completion", "alpaca", "sharegpt", "messages", "text", "preference"]
+LongRows = Literal["refuse", "drop", "split"]
+ShotChoice = Literal["per_label", "similar"]
+ReportFormat = Literal["html", "json"]
 GraphFormat = Literal["onnx-int8", "onnx-fp32"]
 Messages = Iterable[ChatMessage | Mapping[str, str]]
 
-_TABLE_FORMATS: Final[Mapping[str, FileFormat]] = {"csv": FILE_FORMAT_CSV, "jsonl": FILE_FORMAT_JSONL}
-_GRAPH_FORMATS: Final[Mapping[str, ExportFormat]] = {
-    "onnx-int8": EXPORT_FORMAT_ONNX_INT8,
-    "onnx-fp32": EXPORT_FORMAT_ONNX_FP32,
-}
-
 
 class TableOptions(TypedDict, total=False):
-    """How a table is read and split. None everywhere means the server's default, see datasets.proto."""
+    """How a table is read, checked and split. None everywhere means the server's default, see datasets.proto."""
 
-    format: TableFormat | None  # of both files; unset: from the training file's suffix
-    text_column: str | None  # labelled rows: goes with label_column
+    format: TableFormat | None  # of both files; unset: each is detected from its bytes
+    shape: TableShape | None  # what a row is; unset: detected from the columns
+    template: str | None  # ID or templates/ID; how columns become a prompt and a reply
+    columns: Mapping[str, str | Sequence[str]] | None  # by slot of the template; several for a slot that takes many
+    text_column: str | None  # short for columns={"text": …}, and so on
     label_column: str | None
-    prompt_column: str | None  # prompt/completion rows, which is also what no column at all means
+    prompt_column: str | None
     completion_column: str | None
-    instruction: str | None  # system message put before every row
+    parameters: Mapping[str, str] | None  # of the template
+    verbalizer: Mapping[str, str] | None  # words that the model writes for a label, by label
+    instruction: str | None  # system message in place of the template's
     test_fraction: float | None  # share of the rows held out, 0 to 0.9; not beside a test file
     seed: int | None  # of the split
+    group_column: str | None  # rows with one value here are never on both sides of the split
+    model: str | None  # ID or models/ID; whose tokens and context length the report counts with
+    long_rows: LongRows | None  # what becomes of rows that are too long for the model
 
 
 class Sampling(TypedDict, total=False):
@@ -79,43 +69,68 @@ def full_name(name: str, *collections: str) -> str:
     raise InvalidArgument(f"the name must be {expected}, found {name!r}")
 
 
-def dataset_header(dataset_id: str, train: str | os.PathLike[str], options: TableOptions) -> UploadDatasetHeader:
+def dataset_header(dataset_id: str, options: TableOptions) -> UploadDatasetHeader:
     """The first message of UploadDataset.
 
     Raises:
-        InvalidArgument: The format is unknown, or the columns name both shapes or half of one.
+        InvalidArgument: A word is unknown, a slot is given twice, or a name belongs elsewhere.
     """
+    template, model = options.get("template"), options.get("model")
     return UploadDatasetHeader(
         dataset_id=dataset_id,
-        format=_table_format(options.get("format") or Path(train).suffix.removeprefix(".").lower()),
-        shape=_shape(options),
+        format=_enum_name("FILE_FORMAT", "table's format", get_args(TableFormat), options.get("format")),
+        shape=_enum_name("SHAPE", "shape", get_args(TableShape), options.get("shape")),
         test_fraction=options.get("test_fraction"),
         seed=options.get("seed"),
+        template=None if template is None else full_name(template, "templates"),
+        columns=_columns(options),
+        parameters=options.get("parameters"),
+        verbalizer=options.get("verbalizer"),
+        instruction=options.get("instruction"),
+        group_column=options.get("group_column"),
+        model=None if model is None else full_name(model, "models"),
+        long_rows=_enum_name("LONG_ROWS", "treatment of long rows", get_args(LongRows), options.get("long_rows")),
     )
 
 
-def _table_format(name: str) -> FileFormat:
-    try:
-        return _TABLE_FORMATS[name]
-    except KeyError:
-        raise InvalidArgument(f"the table's format must be {' or '.join(_TABLE_FORMATS)}, found {name!r}") from None
+def _columns(options: TableOptions) -> dict[str, Columns]:
+    slots = {
+        slot: Columns(names=[names] if isinstance(names, str) else names)
+        for slot, names in (options.get("columns") or {}).items()
+    }
+    shorthands = {
+        "text": options.get("text_column"),
+        "label": options.get("label_column"),
+        "prompt": options.get("prompt_column"),
+        "completion": options.get("completion_column"),
+    }
+    for slot, column in shorthands.items():
+        if column is None:
+            continue
+        if slot in slots:
+            raise InvalidArgument(f"the slot {slot} is given twice: by the {slot} column and in the columns by slot")
+        slots[slot] = Columns(names=[column])
+    return slots
 
 
-def _shape(options: TableOptions) -> DatasetShape:
-    text, label = options.get("text_column"), options.get("label_column")
-    prompt, completion = options.get("prompt_column"), options.get("completion_column")
-    instruction = options.get("instruction")
-    if text is None and label is None:
-        return DatasetShape(
-            prompt_completion=PromptCompletion(
-                prompt_column=prompt, completion_column=completion, instruction=instruction
-            )
-        )
-    if text is None or label is None:
-        raise InvalidArgument("labelled rows need both a text column and a label column")
-    if prompt is not None or completion is not None:
-        raise InvalidArgument("rows are either labelled (text, label) or prompt and completion, not both")
-    return DatasetShape(labelled=LabelledTable(text_column=text, label_column=label, instruction=instruction))
+def _enum_name(prefix: str, what: str, words: Sequence[str], word: str | None) -> str | None:
+    """The name in the contract's enum of one of `words`, which are those names without their prefix; None for None."""
+    if word is None:
+        return None
+    if word not in words:
+        raise InvalidArgument(f"the {what} must be {' or '.join(words)}, found {word!r}")
+    return f"{prefix}_{word.upper().replace('-', '_')}"
+
+
+def template_request(template: Template) -> CreateTemplateRequest:
+    """A new template, or a new version of one; a bare name is completed.
+
+    Raises:
+        InvalidArgument: The name is missing or belongs elsewhere.
+    """
+    request = CreateTemplateRequest(template=template)
+    request.template.name = full_name(template.name, "templates")
+    return request
 
 
 def tune_job(spec: TuneSpec) -> Job:
@@ -127,20 +142,37 @@ def tune_job(spec: TuneSpec) -> Job:
     job = Job(tune=spec)
     job.tune.model = full_name(spec.model, "models")
     job.tune.dataset = full_name(spec.dataset, "datasets")
+    job.tune.earlier_datasets[:] = [full_name(name, "datasets") for name in spec.earlier_datasets]
     return job
 
 
-def evaluate_job(subject: str, dataset: str, few_shot: int | None) -> Job:
+def evaluate_job(
+    subjects: str | Sequence[str],
+    dataset: str,
+    *,
+    shots: Sequence[int],
+    shot_choice: ShotChoice,
+    slice_columns: Sequence[str],
+    earlier_datasets: Sequence[str],
+    max_rows: int | None,
+    seed: int | None,
+) -> Job:
     """An evaluation job.
 
     Raises:
-        InvalidArgument: The subject's name does not say what it is, or a name belongs elsewhere.
+        InvalidArgument: A subject's name does not say what it is, a name belongs elsewhere, or a word is unknown.
     """
+    subjects = [subjects] if isinstance(subjects, str) else subjects
     return Job(
         evaluate=EvaluateSpec(
-            subject=full_name(subject, "models", "adapters", "exports"),
+            subjects=[full_name(subject, "models", "adapters", "exports") for subject in subjects],
             dataset=full_name(dataset, "datasets"),
-            few_shot=few_shot,
+            shots=shots,
+            shot_choice=_enum_name("SHOT_CHOICE", "choice of shots", get_args(ShotChoice), shot_choice),
+            slice_columns=slice_columns,
+            earlier_datasets=[full_name(name, "datasets") for name in earlier_datasets],
+            max_rows=max_rows,
+            seed=seed,
         )
     )
 
@@ -151,29 +183,47 @@ def export_job(export_id: str, source: str, graph_format: GraphFormat, dataset: 
     Raises:
         InvalidArgument: The format is unknown, the source's name does not say what it is, or a name belongs elsewhere.
     """
-    if graph_format not in _GRAPH_FORMATS:
-        raise InvalidArgument(f"the export's format must be {' or '.join(_GRAPH_FORMATS)}, found {graph_format!r}")
     return Job(
         export=ExportSpec(
             export_id=export_id,
             source=full_name(source, "adapters", "models"),
-            format=_GRAPH_FORMATS[graph_format],
+            format=_enum_name("EXPORT_FORMAT", "export's format", get_args(GraphFormat), graph_format),
             dataset=None if dataset is None else full_name(dataset, "datasets"),
         )
     )
 
 
-def generate_request(model: str, messages: Messages | None, prompt: str | None, sampling: Sampling) -> GenerateRequest:
+def report_request(name: str, report_format: ReportFormat) -> DownloadReportRequest:
+    """A request for a report's file.
+
+    Raises:
+        InvalidArgument: The format is unknown, or the name belongs elsewhere.
+    """
+    return DownloadReportRequest(
+        name=full_name(name, "reports"),
+        format=_enum_name("REPORT_FORMAT", "report's format", get_args(ReportFormat), report_format),
+    )
+
+
+def generate_request(
+    model: str,
+    messages: Messages | None,
+    prompt: str | None,
+    row: Mapping[str, str] | None,
+    sampling: Sampling,
+) -> GenerateRequest:
     """A request for a reply.
 
     Raises:
-        InvalidArgument: There is not exactly one of messages and prompt, or the model's name does not say what it is.
+        InvalidArgument: There is not exactly one of messages, prompt and row, or the model's name does not say what it
+            is.
     """
-    if (messages is None) == (prompt is None):
-        raise InvalidArgument("a reply needs either messages or a prompt")
+    if [messages, prompt, row].count(None) != 2:
+        raise InvalidArgument("a reply needs exactly one of messages, a prompt and a row")
     return GenerateRequest(
         model=full_name(model, "exports", "adapters", "models"),
         chat=None if messages is None else Chat(messages=messages),
         prompt=prompt,
+        row=None if row is None else Row(values=row),
         **sampling,
     )

@@ -14,7 +14,7 @@ from honed.client.errors import InvalidArgument
 from honed.v1.datasets_pb2 import UploadDatasetHeader, UploadDatasetRequest
 from honed.v1.models_pb2 import FileChunk, UploadModelHeader, UploadModelRequest
 
-PIECE_BYTES: Final = 1 << 20  # half of what the contract allows
+PIECE_BYTES: Final = 1 << 20  # a quarter of what the contract allows
 
 FilePath = str | os.PathLike[str]
 OnBytes = Callable[[int], None]

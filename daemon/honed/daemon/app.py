@@ -28,9 +28,11 @@ from honed.daemon.rpc.generation import SERVICE as GENERATION_SERVICE
 from honed.daemon.rpc.generation import generation_handler
 from honed.daemon.rpc.jobs import JobService
 from honed.daemon.rpc.models import ModelService
+from honed.daemon.rpc.reports import ReportService
 from honed.daemon.rpc.system import SystemService
+from honed.daemon.rpc.templates import TemplateService
 from honed.daemon.state import StateFolder
-from honed.daemon.store import Database, JobStore, ResourceStore
+from honed.daemon.store import Database, JobStore, ResourceStore, TemplateStore
 from honed.daemon.supervisor import Supervisor
 from honed.errors import Unavailable
 from honed.rpc_edge import Edge
@@ -40,11 +42,14 @@ from honed.v1 import (
     exports_pb2_grpc,
     jobs_pb2_grpc,
     models_pb2_grpc,
+    reports_pb2_grpc,
     system_pb2_grpc,
+    templates_pb2_grpc,
 )
 
 _log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 4 << 20
+_NOUNS = ("Job", "Model", "Dataset", "Template", "Adapter", "Export", "Report", "System")
 _GRACE_S = 2.0
 
 
@@ -70,13 +75,13 @@ async def running(config: Config) -> AsyncGenerator[Core]:
     try:
         database = Database(state.database)
         try:
-            resources, jobs = ResourceStore(database), JobStore(database)
+            resources, templates, jobs = ResourceStore(database), TemplateStore(database), JobStore(database)
             uploads = {str(job.work.get("source", "")) for job in jobs.live()}
             state.remove_unknown(resources.folders(), uploads)
             publisher = Publisher(state, resources)
             supervisor = Supervisor(state, jobs, publisher, config.cpu_threads)
             engines = Engines(state, config)
-            core = Core(config, state, jobs, resources, supervisor, engines, datetime.now(UTC))
+            core = Core(config, state, jobs, resources, templates, supervisor, engines, datetime.now(UTC))
             server = await _start_server(core)
             tasks = [asyncio.create_task(supervisor.run()), asyncio.create_task(engines.reap())]
             try:
@@ -105,10 +110,12 @@ async def _start_server(core: Core) -> aio.Server:
     datasets_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetService(core), server)
     adapters_pb2_grpc.add_AdapterServiceServicer_to_server(AdapterService(core), server)
     exports_pb2_grpc.add_ExportServiceServicer_to_server(ExportService(core), server)
+    templates_pb2_grpc.add_TemplateServiceServicer_to_server(TemplateService(core), server)
+    reports_pb2_grpc.add_ReportServiceServicer_to_server(ReportService(core), server)
     system_pb2_grpc.add_SystemServiceServicer_to_server(SystemService(core), server)
     server.add_generic_rpc_handlers((generation_handler(core),))
     services = [
-        *(f"honed.v1.{noun}Service" for noun in ("Job", "Model", "Dataset", "Adapter", "Export", "System")),
+        *(f"honed.v1.{noun}Service" for noun in _NOUNS),
         GENERATION_SERVICE,
     ]
     checks: Any = cast("Any", health_aio).HealthServicer()

@@ -4,13 +4,15 @@ import asyncio
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from honed.daemon.config import Config
 from honed.daemon.engines import Engines
 from honed.daemon.scheduler import require_place
 from honed.daemon.state import StateFolder
-from honed.daemon.store import Job, JobStore, NewJob, ResourceStore
+from honed.daemon.store import Job, JobStore, NewJob, ResourceStore, TemplateStore
 from honed.daemon.supervisor import Supervisor
+from honed.worker.contract import Limits, Work
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Core:
     state: StateFolder
     jobs: JobStore
     resources: ResourceStore
+    templates: TemplateStore
     supervisor: Supervisor
     engines: Engines
     start_time: datetime
@@ -51,6 +54,25 @@ class Core:
         for resource in self.resources.delete(name, *also):
             await self.engines.stop(resource.name)
             await asyncio.to_thread(shutil.rmtree, self.state.path / resource.folder, ignore_errors=True)
+
+    @property
+    def ingest_limits(self) -> Limits:
+        """What a short-lived worker that parses what came from outside may use."""
+        config = self.config
+        cpu_s = config.ingest_timeout_s * config.cpu_threads
+        return Limits(cpu_s, config.ingest_memory_bytes, config.ingest_timeout_s)
+
+    async def ask(self, work: Work) -> dict[str, Any]:
+        """The result of work that leaves no files, from a short-lived worker under the ingest limits.
+
+        Raises:
+            HonedError: what the worker found, or how it died.
+        """
+        folder = self.state.new_upload()
+        try:
+            return await self.supervisor.run_once(work, self.ingest_limits, folder)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     def folder(self, name: str) -> str:
         """Path of a resource's files.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from honed.errors import AlreadyExists, InvalidInput, NoRoom
 
-PUBLISHED = ("models", "datasets", "adapters", "exports")
+PUBLISHED = ("models", "datasets", "adapters", "exports", "reports")
 SCRATCH = ("jobs", "run")
 MAX_PATH_BYTES = 85
 

@@ -22,6 +22,8 @@ from honed.worker.contract import EVENTS_FILE, STDERR_FILE, WORKS, Event, Limits
 _log = logging.getLogger(__name__)
 _POLL_S = 0.1
 _GRACE_S = 3.0
+# Every thread that allocates reserves 64 MiB (glibc's arenas) of the address space that Limits.memory_bytes bounds.
+_MAX_LIMITED_THREADS = 8
 
 
 class Supervisor:
@@ -84,7 +86,8 @@ class Supervisor:
             HonedError: what the worker found, or how it died.
         """
         write_spec(folder, work, limits)
-        process = await children.spawn("honed.worker", str(folder), stderr=folder / STDERR_FILE, threads=1)
+        threads = min(self._threads, _MAX_LIMITED_THREADS)
+        process = await children.spawn("honed.worker", str(folder), stderr=folder / STDERR_FILE, threads=threads)
         try:
             await asyncio.wait_for(process.wait(), limits.wall_s)
         except TimeoutError:

@@ -1,24 +1,29 @@
 """Bytes to messages to token ids and the loss mask; the one renderer for tuning and serving. Knows no torch."""
 
+from honed.data.binding import bind
+from honed.data.bound_template import BoundTemplate
 from honed.data.chat_template import ChatTemplate
-from honed.data.instruction import as_trained, load_instruction, save_instruction
 from honed.data.messages import Example, Message
-from honed.data.prepared import Prepared, prepare
-from honed.data.templates import CLASSIFY_INSTRUCTION, Template, choose_shots
+from honed.data.prepared import Prepared
+from honed.data.serving_template import ServingTemplate
+from honed.data.shots import SimilarShots, choose_shots, untuned_prompt
+from honed.data.templates import Parameter, Slot, Template
 from honed.data.tokens import Renderer, TokenizedExample
 
 __all__ = [
-    "CLASSIFY_INSTRUCTION",
+    "BoundTemplate",
     "ChatTemplate",
     "Example",
     "Message",
+    "Parameter",
     "Prepared",
     "Renderer",
+    "ServingTemplate",
+    "SimilarShots",
+    "Slot",
     "Template",
     "TokenizedExample",
-    "as_trained",
+    "bind",
     "choose_shots",
-    "load_instruction",
-    "prepare",
-    "save_instruction",
+    "untuned_prompt",
 ]

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import jinja2
 from honed.data.messages import Message
+from honed.data.splice import Splice, probe
 from honed.errors import InvalidInput
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -20,6 +21,8 @@ PLAIN_TEMPLATE = (
     "{{ eos_token if message['role'] == 'assistant' else '\n\n' }}{% endfor %}"
     "{% if add_generation_prompt %}### assistant\n{% endif %}"
 )
+
+_MAX_SPLICES = 1000
 
 # Whatever an expression of a template can raise besides Jinja's own errors.
 _EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
@@ -39,12 +42,23 @@ class ChatTemplate:
             "tools": None,
             "documents": None,
         }
+        self._splices: dict[tuple[tuple[str, ...], bool], Splice | None] = {}
         try:
             self._template = environment.from_string(source)
+            self._prober = probe(environment, source, self._variables)
         except (jinja2.TemplateError, RecursionError) as error:
             raise InvalidInput(
                 f"The model's chat template is not valid Jinja: {error}", reason="CHAT_TEMPLATE_INVALID"
             ) from None
+
+    def splice(self, roles: tuple[str, ...], *, add_generation_prompt: bool) -> Splice | None:
+        """The text of all conversations of these roles, if the template does not look at what the messages say."""
+        key = (roles, add_generation_prompt)
+        if key not in self._splices:
+            if len(self._splices) >= _MAX_SPLICES:
+                self._splices.clear()
+            self._splices[key] = self._prober.splice(roles, add_generation_prompt=add_generation_prompt)
+        return self._splices[key]
 
     def render(self, messages: Sequence[Message], *, add_generation_prompt: bool) -> str:
         """The text of a conversation.
@@ -52,6 +66,10 @@ class ChatTemplate:
         Raises:
             InvalidInput: the template refuses the conversation (role order, unknown role, no system message, ...).
         """
+        roles = tuple([message.role for message in messages])
+        splice = self.splice(roles, add_generation_prompt=add_generation_prompt)
+        if splice is not None:
+            return splice.fill([message.content for message in messages])
         try:
             return self._template.render(
                 messages=[{"role": message.role, "content": message.content} for message in messages],

@@ -1,227 +1,172 @@
-"""Bytes of a table to rows of text; knows CSV and JSONL, nothing of labels, prompts or models.
+"""A table of untrusted bytes as a stream of records; knows nothing of labels, prompts or models.
 
-The bytes are untrusted: nothing longer than a line is held in memory, every limit is named in the error, and every bad
-row is reported by its number (from 1, the header not counted) before anything is kept.
+No more than a row (of Parquet, a batch of them) is held in memory, every limit is named in the error, and every bad row
+is reported by its number before anything is kept. `records` states what a row may hold, `problems` collects bad ones.
 """
 
 import csv
-import json
-import re
-import resource
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal
 
+from honed.data import delimited, json_rows, parquet
+from honed.data.compression import Compression, compression_of, open_bytes
+from honed.data.problems import BadRow, Problems
+from honed.data.records import MAX_ROW_BYTES, Record, Value, check_columns
 from honed.errors import InvalidInput
 
-Format = Literal["csv", "jsonl"]
+__all__ = ["BadRow", "Format", "Problems", "Record", "Table", "Value", "open_table"]
 
-MAX_LINE_BYTES = 1 << 20
-MAX_COLUMNS = 1000
-MAX_ROWS = 5_000_000
-SHOWN_PROBLEMS = 20
-_CHECK_MEMORY_EVERY_ROWS = 4096
-_USABLE_MEMORY = 0.85
+Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")  # a JSON escape can make one; UTF-8 cannot hold it
+_RECORDS_FOR_COLUMNS = 100
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
 
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One record: its number from 1 and its text by column."""
-
-    number: int
-    values: dict[str, str]
+# First bytes of what is added by mistake, and what to do about it.
+_FOREIGN = {
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook; unpack it, or save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save the sheet as CSV",
+    b"BZh91AY&SY": "compressed with bzip2; expected gzip, zstd or no compression",
+    b"\xfd7zXZ\0": "compressed with xz; expected gzip, zstd or no compression",
+    b"\x1f\x8b": "compressed twice; unpack it once",
+    b"\x28\xb5\x2f\xfd": "compressed twice; unpack it once",
+}
 
 
-@dataclass
-class Problems:
-    """Collects what is wrong with a table, so that all of it is reported at once."""
+@dataclass(frozen=True)
+class Table:
+    """A table on disk.
 
-    found: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    Attributes:
+        path: where it lies.
+        file: what to call it in errors.
+        columns: the names in the header; for JSON the keys of the first 100 rows, in the order of first sight.
+    """
 
-    def add(self, row: int, reason: str) -> None:
-        self.found.append((f"row {row}", reason))
+    path: Path
+    file: str
+    format: Format
+    compression: Compression
+    columns: tuple[str, ...]
 
-    def raise_if_any(self, file: str) -> None:
-        """Raises InvalidInput that names the first rows, and how many more there are."""
-        if not self.found:
-            return
-        shown = tuple(self.found[:SHOWN_PROBLEMS])
-        rest = len(self.found) - len(shown)
-        more = f", and {rest} more" if rest else ""
-        listed = "; ".join(f"{row}: {reason}" for row, reason in shown[:3])
-        raise InvalidInput(
-            f"{file}: {len(self.found)} bad row(s), nothing of the file was kept. {listed}"
-            f"{'; ...' if len(self.found) > 3 else ''}",
-            reason="ROWS_INVALID",
-            violations=(*shown, ("file", f"the first {len(shown)} are listed{more}")) if rest else shown,
-            bad_rows=len(self.found),
-        )
+    def records(self, problems: Problems) -> Iterator[Record]:
+        """Reads the rows, anew at each call; bad ones are left out and added to `problems`.
+
+        Raises:
+            InvalidInput: something is wrong with the file as a whole, or there is no row.
+        """
+        bad_before = problems.count
+        rows = _read(self.path, self.file, self.format, self.compression, problems)
+        first = next(rows, None)
+        if first is not None:
+            yield first
+            yield from rows
+        elif problems.count == bad_before:
+            raise InvalidInput(
+                f"{self.file}: there is no row of data; expected at least one (a header is no row).",
+                reason="TABLE_EMPTY",
+            )
 
 
-def read_rows(path: Path, table_format: Format, columns: tuple[str, ...], file: str) -> list[Row]:
-    """Rows of the table at `path`, with the named columns only.
+def open_table(path: Path, table_format: Format | None, file: str) -> Table:
+    """Finds out a table's compression, format and columns.
 
     Args:
-        columns: the columns wanted; each must exist.
+        table_format: None: seen from the bytes.
         file: what to call the file in errors.
 
     Raises:
-        InvalidInput: the file is empty, lacks a column, or any row is bad (`violations` names the rows).
+        InvalidInput: the file is empty, of no format that is known, or its columns cannot be read.
     """
     if path.stat().st_size == 0:
-        raise InvalidInput(f"{file}: the file is empty; expected a table with rows.", reason="TABLE_EMPTY")
-    problems = Problems()
-    with path.open("rb") as stream:
-        records = _csv_records if table_format == "csv" else _jsonl_records
-        rows = list(records(stream, columns, file, problems))
-    problems.raise_if_any(file)
-    if not rows:
-        raise InvalidInput(
-            f"{file}: there is no row of data; expected at least one after the header.", reason="TABLE_EMPTY"
-        )
-    return rows
+        raise _empty(file)
+    compression = compression_of(path)
+    with open_bytes(path, compression, file) as stream:
+        head = stream.read(MAX_ROW_BYTES)
+    if not head:
+        raise _empty(file)
+    _refuse_foreign(head, file)
+    found = table_format or _detect(head, file)
+    return Table(path, file, found, compression, _columns(path, file, found, compression))
 
 
-def _lines(stream: BinaryIO, file: str) -> Iterator[str]:
-    """Decoded lines with their ends; stops at the first line that is too long or not UTF-8."""
-    number = 0
-    while line := stream.readline(MAX_LINE_BYTES + 1):
-        number += 1
-        if len(line) > MAX_LINE_BYTES:
-            raise InvalidInput(
-                f"{file}: line {number} is longer than {MAX_LINE_BYTES:,} bytes; expected one row a line.",
-                reason="LINE_TOO_LONG",
-                line=number,
-                limit_bytes=MAX_LINE_BYTES,
-            )
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidInput(
-                f"{file}: line {number} is not UTF-8: byte 0x{line[error.start]:02x} at position {error.start + 1}. "
-                "Convert the file to UTF-8 and add it again.",
-                reason="ENCODING_INVALID",
-                line=number,
-                position=error.start + 1,
-            ) from None
-        if "\0" in text:
-            raise InvalidInput(
-                f"{file}: line {number} contains a NUL character.", reason="ENCODING_INVALID", line=number
-            )
-        yield text
-
-
-def _csv_records(stream: BinaryIO, columns: tuple[str, ...], file: str, problems: Problems) -> Iterator[Row]:
-    csv.field_size_limit(MAX_LINE_BYTES)
-    reader = csv.reader(_lines(stream, file), strict=True)
-    number = 0
-    header: list[str] | None = None
-    try:
-        for record in reader:
-            if not record:
-                continue  # a blank line is no row
-            if header is None:
-                header = record
-                _check_header(header, columns, file)
-                continue
-            number += 1
-            _check_count(number, file)
-            if len(record) != len(header):
-                problems.add(number, f"expected {len(header)} fields as in the header, found {len(record)}")
-                continue
-            values = dict(zip(header, record, strict=True))
-            yield Row(number, {column: values[column] for column in columns})
-    except csv.Error as error:
-        raise InvalidInput(
-            f"{file}: row {number + 1} (line {reader.line_num}) is not valid CSV: {error}. "
-            'Fields that hold commas, quotes or line breaks go between double quotes, a quote is doubled ("").',
-            reason="ROWS_INVALID",
-            violations=((f"row {number + 1}", str(error)),),
-            line=reader.line_num,
-        ) from None
-
-
-def _check_header(header: list[str], columns: tuple[str, ...], file: str) -> None:
-    if len(header) > MAX_COLUMNS:
-        raise InvalidInput(
-            f"{file}: the header has {len(header)} columns; at most {MAX_COLUMNS} are allowed.", reason="TABLE_TOO_WIDE"
-        )
-    twice = sorted({column for column in header if header.count(column) > 1})
-    if twice:
-        raise InvalidInput(
-            f"{file}: the header names {_quoted(twice)} more than once; every column needs a name of its own.",
-            reason="HEADER_DUPLICATE",
-        )
-    for column in columns:
-        if column not in header:
-            raise InvalidInput(
-                f"{file}: there is no column {column!r}; the header has {_quoted(header)}.",
-                reason="COLUMN_MISSING",
-                column=column,
-            )
-
-
-def _jsonl_records(stream: BinaryIO, columns: tuple[str, ...], file: str, problems: Problems) -> Iterator[Row]:
-    number = 0
-    for line in _lines(stream, file):
-        if not line.strip():
-            continue
-        number += 1
-        _check_count(number, file)
-        try:
-            record: object = json.loads(line, object_pairs_hook=_unique_object)
-        except (ValueError, RecursionError) as error:
-            problems.add(number, f"not valid JSON: {error}")
-            continue
-        if not isinstance(record, dict):
-            problems.add(number, f"expected a JSON object, found {type(record).__name__}")
-            continue
-        values: dict[str, str] = {}
-        for column in columns:
-            value = cast("dict[str, object]", record).get(column)
-            if isinstance(value, str) and _SURROGATE.search(value):
-                problems.add(number, f"{column!r} holds half a character (a surrogate without its pair)")
-            elif isinstance(value, str):
-                values[column] = value
-            elif value is None:
-                problems.add(number, f"there is no key {column!r}")
-            else:
-                problems.add(number, f"{column!r} must be a string, found {type(value).__name__}")
-        if len(values) == len(columns):
-            yield Row(number, values)
-
-
-def _unique_object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    record = dict(pairs)
-    if len(record) != len(pairs):
-        raise ValueError("a key occurs twice in one object")
-    return record
-
-
-def _check_count(number: int, file: str) -> None:
-    if number % _CHECK_MEMORY_EVERY_ROWS == 0:
-        _check_memory()
-    if number > MAX_ROWS:
-        raise InvalidInput(f"{file}: more than {MAX_ROWS:,} rows.", reason="TABLE_TOO_LONG", limit_rows=MAX_ROWS)
-
-
-def _check_memory() -> None:
-    """Raises MemoryError while there is still memory to handle it in.
-
-    CPython 3.11 can spin for good in a generator to which the kernel refuses memory (seen here near RLIMIT_AS), so the
-    limit itself must not be reached.
-    """
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if limit == resource.RLIM_INFINITY:
+def _read(
+    path: Path, file: str, table_format: Format, compression: Compression, problems: Problems
+) -> Iterator[Record]:
+    if table_format == "parquet":
+        yield from parquet.read_records(path, compression, file, problems)
         return
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    if pages * resource.getpagesize() > _USABLE_MEMORY * limit:
-        raise MemoryError
+    with open_bytes(path, compression, file) as stream:
+        match table_format:
+            case "csv" | "tsv":
+                yield from delimited.read_records(stream, _DELIMITERS[table_format], file, problems)
+            case "jsonl":
+                yield from json_rows.read_lines(stream, file, problems)
+            case "json":
+                yield from json_rows.read_array(stream, file, problems)
 
 
-def _quoted(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:12])
-    return shown if len(names) <= 12 else f"{shown} and {len(names) - 12} more"
+def _columns(path: Path, file: str, table_format: Format, compression: Compression) -> tuple[str, ...]:
+    match table_format:
+        case "parquet":
+            return parquet.read_columns(path, compression, file)
+        case "csv" | "tsv":
+            with open_bytes(path, compression, file) as stream:
+                return delimited.read_header(stream, _DELIMITERS[table_format], file)
+        case "json" | "jsonl":
+            problems = Problems()
+            rows = islice(_read(path, file, table_format, compression, problems), _RECORDS_FOR_COLUMNS)
+            columns = tuple(dict.fromkeys(key for row in rows for key in row.values))
+            if not columns:
+                problems.raise_if_any(file)
+                raise InvalidInput(f"{file}: there is no row with a key.", reason="TABLE_EMPTY")
+            check_columns(columns, file)
+            return columns
+
+
+def _detect(head: bytes, file: str) -> Format:
+    """The format of a file that begins so."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"["):
+        return "json"
+    if start.startswith(b"{"):
+        return "jsonl"
+    header = start.partition(b"\n")[0].decode(errors="replace")
+    fields = {separator: _fields(header, separator) for separator in ",\t;"}
+    if fields[","] == fields["\t"] == 1 < fields[";"]:
+        raise InvalidInput(
+            f"{file}: the columns seem to be separated by semicolons; expected commas or tabs. "
+            "Export it anew, or name the format if it is one column.",
+            reason="FORMAT_UNKNOWN",
+        )
+    # A comma in a name of a TSV header is less rare than a tab in a name of a CSV header.
+    return "tsv" if fields["\t"] >= max(fields[","], 2) else "csv"
+
+
+def _fields(line: str, separator: str) -> int:
+    """Fields in which a separator cuts a line; quoted ones count as one."""
+    try:
+        return sum(len(fields) for fields in csv.reader([line], delimiter=separator))
+    except csv.Error:
+        return 1
+
+
+def _refuse_foreign(head: bytes, file: str) -> None:
+    if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        raise InvalidInput(
+            f"{file}: line 1 begins with the byte order mark of UTF-16; expected UTF-8. "
+            "Convert the file to UTF-8 and add it again.",
+            reason="ENCODING_INVALID",
+            line=1,
+        )
+    for magic, what in _FOREIGN.items():
+        if head.startswith(magic):
+            raise InvalidInput(f"{file}: it is {what}.", reason="FORMAT_UNKNOWN")
+
+
+def _empty(file: str) -> InvalidInput:
+    return InvalidInput(f"{file}: the file is empty; expected a table with rows.", reason="TABLE_EMPTY")

@@ -1,17 +1,23 @@
 """What a model is asked and what it should answer, before any tokenizer: pure data, no I/O."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 Role = Literal["system", "user", "assistant"]
+Task = Literal["classify", "extract", "generate", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation.
+
+    Attributes:
+        trained: of an assistant's turn inside a training example: whether the loss covers it.
+    """
 
     role: Role
     content: str
+    trained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +25,40 @@ class Example:
     """A prompt and the reply to learn (or to expect).
 
     Attributes:
-        messages: the prompt; the last message is the user's.
-        reply: the assistant's answer, without any end-of-turn token.
+        messages: the prompt; the last message is the user's. Empty for bare text, all of which is learned.
+        reply: the assistant's answer, without any end-of-turn token; of bare text, the text.
+        references: further replies that are as good, for evaluation.
+        rejected: of a preference pair, the reply that was not chosen.
+        row: number in the uploaded table: "17", or "test 17" of a separate test table.
+        columns: values by which an evaluation may be sliced.
     """
 
     messages: tuple[Message, ...]
     reply: str
+    references: tuple[str, ...] = ()
+    rejected: str = ""
+    row: str = ""
+    columns: dict[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """Short keys, and only what is there: a data set has millions of these."""
+        turns = [[turn.role, turn.content] if turn.trained else [turn.role, turn.content, 0] for turn in self.messages]
+        extra = {
+            "references": self.references,
+            "rejected": self.rejected,
+            "row": self.row,
+            "columns": self.columns,
+        }
+        return {"messages": turns, "reply": self.reply} | {name: value for name, value in extra.items() if value}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        return cls(tuple(Message(**message) for message in value["messages"]), value["reply"])
+        turns = tuple(Message(turn[0], turn[1], len(turn) == 2) for turn in value["messages"])
+        return cls(
+            turns,
+            value["reply"],
+            tuple(value.get("references", ())),
+            value.get("rejected", ""),
+            value.get("row", ""),
+            value.get("columns", {}),
+        )

@@ -2,106 +2,125 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import Any, BinaryIO, Self
 
-from honed.data.formats import Format, Problems, Row, read_rows
-from honed.data.messages import Example
-from honed.data.splits import split
-from honed.data.templates import Template
-from honed.errors import InvalidInput
+import orjson
+from honed.data.bound_template import BoundTemplate
+from honed.data.messages import Example, Message, Task
+from honed.data.shapes import Shape
+from honed.data.shots import untuned_prompt
 
-MAX_LABEL_CHARACTERS = 200
+_TRAIN, _TEST, _FACTS = "train.jsonl", "test.jsonl", "dataset.json"
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Examples, split, with the template that made them and the labels in alphabetical order."""
+    """A data set: what a row is, the template that made the examples, and the examples themselves, loaded when asked.
 
-    template: Template
+    Attributes:
+        labels: in alphabetical order; empty unless the task is "classify".
+        slice_columns: columns of the test rows by which an evaluation may be sliced.
+        digest: SHA-256 over all of it; empty before it is written, as is `folder`, where the examples lie.
+    """
+
+    shape: Shape
+    task: Task
+    template: BoundTemplate | None
     labels: tuple[str, ...]
-    train: tuple[Example, ...]
-    test: tuple[Example, ...]
-
-    def write(self, folder: Path) -> str:
-        """Writes the files and returns their digest: SHA-256 over template, labels and all rows."""
-        digest = hashlib.sha256()
-        facts = json.dumps({"template": self.template.to_json(), "labels": self.labels}, sort_keys=True)
-        digest.update(facts.encode())
-        (folder / "dataset.json").write_text(facts, "utf-8")
-        for name, rows in (("train.jsonl", self.train), ("test.jsonl", self.test)):
-            with (folder / name).open("w", encoding="utf-8") as file:
-                for row in rows:
-                    line = json.dumps(row.to_json(), ensure_ascii=False) + "\n"
-                    file.write(line)
-                    digest.update(line.encode())
-            digest.update(b"\0")
-        return digest.hexdigest()
+    slice_columns: tuple[str, ...]
+    digest: str = ""
+    folder: Path | None = None
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads what `write` wrote."""
-        facts = json.loads((folder / "dataset.json").read_text("utf-8"))
+        """Reads what a `writer` wrote."""
+        facts = json.loads((folder / _FACTS).read_text("utf-8"))
+        template = facts["template"]
         return cls(
-            Template.from_json(facts["template"]),
-            tuple(facts["labels"]),
-            tuple(_examples(folder / "train.jsonl")),
-            tuple(_examples(folder / "test.jsonl")),
+            shape=facts["shape"],
+            task=facts["task"],
+            template=None if template is None else BoundTemplate.from_json(template),
+            labels=tuple(facts["labels"]),
+            slice_columns=tuple(facts["slice_columns"]),
+            digest=facts["digest"],
+            folder=folder,
         )
 
+    @cached_property
+    def train(self) -> tuple[Example, ...]:
+        """The training examples, in the order of the table."""
+        return tuple(self.stream_train())
 
-def prepare(
-    train_file: Path, test_file: Path | None, table_format: Format, template: Template, test_fraction: float, seed: int
-) -> Prepared:
-    """Parses, checks and splits a table.
+    @cached_property
+    def test(self) -> tuple[Example, ...]:
+        """The held-out examples."""
+        return tuple(self._stream(_TEST))
 
-    Raises:
-        InvalidInput: anything is wrong with a file or a row; nothing is written.
-    """
-    columns = (template.prompt_column, template.reply_column)
-    if columns[0] == columns[1]:
-        raise InvalidInput(f"Prompt and reply cannot both be column {columns[0]!r}.", reason="COLUMN_MISSING")
-    rows = _checked_examples(read_rows(train_file, table_format, columns, "training table"), template, "training table")
-    if test_file is None:
-        train, test = split(rows, test_fraction, seed, stratify=template.labelled)
-    else:
-        train = rows
-        test = _checked_examples(read_rows(test_file, table_format, columns, "test table"), template, "test table")
-    labels = tuple(sorted({example.reply for example in train})) if template.labelled else ()
-    if template.labelled:
-        if len(labels) < 2:
-            raise InvalidInput(
-                f"All training rows carry the label {train[0].reply!r}; classification needs two labels or more. "
-                f"Is {template.reply_column!r} the right column?",
-                reason="LABELS_TOO_FEW",
-            )
-        problems = Problems()
-        for number, example in enumerate(test, 1):
-            if example.reply not in labels:
-                problems.add(number, f"label {example.reply!r} does not occur in the training rows")
-        problems.raise_if_any("test table")
-    return Prepared(template, labels, tuple(train), tuple(test))
+    def stream_train(self) -> Iterator[Example]:
+        """The training examples one by one, for those who need not keep them."""
+        return self._stream(_TRAIN)
 
+    def untuned_prompt(self, example: Example, shots: Sequence[Example] = ()) -> tuple[Message, ...]:
+        """The prompt for a model that was not tuned: the task and its labels, and worked examples."""
+        return untuned_prompt(self.template, example, self.labels, shots)
 
-def _checked_examples(rows: list[Row], template: Template, file: str) -> list[Example]:
-    problems = Problems()
-    examples: list[Example] = []
-    for row in rows:
-        values = {column: text.strip() for column, text in row.values.items()}
-        empty = [column for column, text in values.items() if not text]
-        for column in empty:
-            problems.add(row.number, f"{column!r} is empty")
-        if template.labelled and len(values[template.reply_column]) > MAX_LABEL_CHARACTERS:
-            problems.add(row.number, f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
-        elif not empty:
-            examples.append(template.example(values))
-    problems.raise_if_any(file)
-    return examples
+    @contextmanager
+    def writer(self, folder: Path) -> Generator["Writer"]:
+        """Writes the examples and, at the end of the block, the facts."""
+        facts: dict[str, Any] = {
+            "shape": self.shape,
+            "task": self.task,
+            "template": None if self.template is None else self.template.to_json(),
+            "labels": self.labels,
+            "slice_columns": self.slice_columns,
+        }
+        with (folder / _TRAIN).open("wb") as train, (folder / _TEST).open("wb") as test:
+            writer = Writer(train, test, json.dumps(facts, sort_keys=True))
+            yield writer
+        (folder / _FACTS).write_text(json.dumps(facts | {"digest": writer.digest}, sort_keys=True), "utf-8")
+
+    def _stream(self, name: str) -> Iterator[Example]:
+        assert self.folder is not None, "only what was loaded has examples"
+        with (self.folder / name).open("rb") as file:
+            for line in file:
+                yield Example.from_json(orjson.loads(line))
 
 
-def _examples(path: Path) -> Iterable[Example]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield Example.from_json(json.loads(line))
+class Writer:
+    """Takes the examples of a data set, and counts and digests them."""
+
+    def __init__(self, train: BinaryIO, test: BinaryIO, facts: str) -> None:
+        self._files = (train, test)
+        self._digests = (hashlib.sha256(facts.encode()), hashlib.sha256())
+        self._counts = [0, 0]
+
+    def train(self, line: bytes) -> None:
+        """A training example as its line of JSON."""
+        self._write(0, line)
+
+    def test(self, example: Example) -> None:
+        """A test example."""
+        self._write(1, orjson.dumps(example.to_json(), option=orjson.OPT_APPEND_NEWLINE))
+
+    @property
+    def train_rows(self) -> int:
+        return self._counts[0]
+
+    @property
+    def test_rows(self) -> int:
+        return self._counts[1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over what the examples were made with, and over all of them."""
+        return hashlib.sha256(b"".join(digest.digest() for digest in self._digests)).hexdigest()
+
+    def _write(self, side: int, line: bytes) -> None:
+        self._files[side].write(line)
+        self._digests[side].update(line)
+        self._counts[side] += 1

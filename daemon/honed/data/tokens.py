@@ -1,7 +1,8 @@
 """Messages to token ids and the loss mask: the one renderer for tuning, evaluation and serving. No torch.
 
 The prompt part of a training example and what Generate puts before the model come out of the same call, token by
-token; the reply is tokenised apart, so that it can never melt into the prompt's last token.
+token; the reply is tokenised apart, so that it can never melt into the prompt's last token. A chat template that knows
+no system message gets it in front of the first user message.
 """
 
 import hashlib
@@ -13,22 +14,37 @@ from typing import Any, Self, cast
 
 from honed.data.chat_template import PLAIN_TEMPLATE, ChatTemplate
 from honed.data.messages import Example, Message
+from honed.data.splice import Splice
 from honed.errors import InvalidInput
 from tokenizers import Tokenizer
 
 # Part of an adapter's contract: change it when the rule changes.
-MASK_RULE = "completion-only: the reply and its first end-of-turn token"
+MASK_RULE = (
+    "trained turns of the assistant, each with its first end-of-turn token; bare text whole, between two of them"
+)
+_KEPT_REPLIES = 10_000
+_SYSTEM_PROBE = "a text that no chat template writes by itself"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TokenizedExample:
-    """Token ids of a prompt and its reply; the loss is computed on `reply` alone."""
+    """Token ids of a prompt and its reply; the loss is computed on the reply and on earlier trained turns.
+
+    Attributes:
+        earlier: (start, end) of the assistant's trained turns within the prompt.
+    """
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
+    earlier: tuple[tuple[int, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reply)
+
+    @property
+    def trained(self) -> int:
+        """Tokens under the loss."""
+        return len(self.reply) + sum(end - start for start, end in self.earlier)
 
 
 class Renderer:
@@ -41,6 +57,10 @@ class Renderer:
         self._end_of_turn = stop_ids[0]
         added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
         self._special = tuple(token.content for token in added.values() if token.special)
+        self._special_starts = frozenset(token[0] for token in self._special)
+        self._folds_system = not self._knows_system()
+        self._reply_splices: dict[tuple[str, ...], Splice | None] = {}
+        self._replies: dict[tuple[tuple[str, ...], str], tuple[int, ...]] = {}
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -95,28 +115,97 @@ class Renderer:
         Raises:
             InvalidInput: the template refuses it, or a message contains a special token's text.
         """
-        self._refuse_special_tokens(messages)
-        return self.encode(self.template.render(messages, add_generation_prompt=True))
+        return self.encode(self._prompt_text(self._checked(messages)))
 
     def example(self, example: Example) -> TokenizedExample:
-        """Token ids of a prompt, and of its reply as the chat template writes it, up to the first end-of-turn token."""
-        return TokenizedExample(tuple(self.prompt(example.messages)), tuple(self.reply(example)))
+        """Token ids of a prompt, and of its reply as the chat template writes it, up to the first end-of-turn token.
 
-    def reply(self, example: Example) -> list[int]:
-        """Token ids of an example's reply with its end-of-turn token."""
-        answer = Message("assistant", example.reply)
-        self._refuse_special_tokens((answer,))
-        before = self.template.render(example.messages, add_generation_prompt=True)
-        whole = self.template.render((*example.messages, answer), add_generation_prompt=False)
+        Raises:
+            InvalidInput: as `prompt`; or the template rewrites earlier turns, so that they cannot be trained.
+        """
+        return self.examples((example,))[0]
+
+    def examples(self, examples: Sequence[Example]) -> list[TokenizedExample]:
+        """As `example` for each, their prompts tokenised together on all cores."""
+        turns = [self._checked(example.messages) for example in examples]
+        texts = [self._prompt_text(each) if each else "" for each in turns]
+        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        tokenized: list[TokenizedExample] = []
+        for example, messages, text, encoding in zip(examples, turns, texts, encodings, strict=True):
+            if not messages:
+                self._refuse_special_tokens(example.reply)
+                reply = (*self.encode(example.reply), self._end_of_turn)
+                tokenized.append(TokenizedExample((self._end_of_turn,), reply))
+            else:
+                earlier = self._earlier(messages, text)
+                tokenized.append(TokenizedExample(tuple(encoding.ids), self._reply(messages, example.reply), earlier))
+        return tokenized
+
+    def reply(self, example: Example, reply: str | None = None) -> list[int]:
+        """Token ids of an example's reply, or of another one in its place, with the end-of-turn token."""
+        return list(self._reply(self._checked(example.messages), example.reply if reply is None else reply))
+
+    def _reply(self, messages: tuple[Message, ...], reply: str) -> tuple[int, ...]:
+        roles = tuple([message.role for message in messages])
+        if roles not in self._reply_splices:
+            self._reply_splices[roles] = self._reply_splice(roles)
+        splice = self._reply_splices[roles]
+        if splice is None:
+            return self._reply_ids(self._reply_text(messages, reply), reply)
+        if (found := self._replies.get((splice.constants, reply))) is None:  # labels come again and again
+            if len(self._replies) >= _KEPT_REPLIES:
+                self._replies.clear()
+            found = self._reply_ids(splice.fill([reply]), reply)
+            self._replies[splice.constants, reply] = found
+        return found
+
+    def _reply_splice(self, roles: tuple[str, ...]) -> Splice | None:
+        """What the chat template writes for a reply behind these roles, if it depends on nothing but the reply."""
+        before = self.template.splice(roles, add_generation_prompt=True)
+        whole = self.template.splice((*roles, "assistant"), add_generation_prompt=False)
+        rest = whole.ending_after(before) if before and whole else None
+        if rest is None or any(index != len(roles) for index, _ in rest.places):
+            return None
+        return Splice(rest.constants, tuple((0, trimmed) for _, trimmed in rest.places))
+
+    def _reply_ids(self, text: str, reply: str) -> tuple[int, ...]:
+        self._refuse_special_tokens(reply)
+        ids = self.encode(text)
+        end = next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
+        return (*ids, self._end_of_turn) if end is None else tuple(ids[: end + 1])
+
+    def _reply_text(self, messages: tuple[Message, ...], reply: str) -> str:
+        """What the chat template writes behind the generation prompt for a reply."""
+        before = self._prompt_text(messages)
+        whole = self.template.render((*messages, Message("assistant", reply)), add_generation_prompt=False)
         if not whole.startswith(before):
             raise InvalidInput(
                 "The model's chat template does not continue its own generation prompt, so what is trained would not "
                 "be what is served.",
                 reason="CHAT_TEMPLATE_INVALID",
             )
-        ids = self.encode(whole[len(before) :])
-        end = next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
-        return [*ids, self._end_of_turn] if end is None else ids[: end + 1]
+        return whole[len(before) :]
+
+    def _earlier(self, messages: tuple[Message, ...], text: str) -> tuple[tuple[int, int], ...]:
+        """Where the trained turns of the assistant stand among the tokens of a prompt."""
+        spans: list[tuple[int, int]] = []
+        places = [at for at, turn in enumerate(messages) if turn.role == "assistant" and turn.trained]
+        if not places:
+            return ()
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        for place in places:
+            before = self._prompt_text(messages[:place])
+            whole = self.template.render(messages[: place + 1], add_generation_prompt=False)
+            if not text.startswith(whole) or not whole.startswith(before):
+                raise InvalidInput(
+                    "The model's chat template writes an earlier turn differently once the conversation goes on, so "
+                    "that turn cannot be trained as it is served. Give the earlier turns weight 0.",
+                    reason="CHAT_TEMPLATE_REWRITES_TURNS",
+                )
+            within = [at for at, (start, _) in enumerate(encoding.offsets) if len(before) <= start < len(whole)]
+            ends = (at + 1 for at in within if encoding.ids[at] in self.stop_ids)
+            spans.append((within[0], next(ends, within[-1] + 1)))
+        return tuple(spans)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of text as it stands; special tokens in it are read as such."""
@@ -139,16 +228,41 @@ class Renderer:
             "mask_rule": _sha256(rule),
         }
 
-    def _refuse_special_tokens(self, messages: Sequence[Message]) -> None:
+    def _prompt_text(self, messages: Sequence[Message]) -> str:
+        return self.template.render(messages, add_generation_prompt=True)
+
+    def _checked(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """The messages as the template takes them; none holds the text of a special token."""
         for message in messages:
-            for token in self._special:
-                if token in message.content:
-                    raise InvalidInput(
-                        f"A message contains {token!r}, which this model reads as a control token, not as text. "
-                        "Remove it from the text; only a raw prompt may hold control tokens.",
-                        reason="SPECIAL_TOKEN_IN_TEXT",
-                        token=token,
-                    )
+            self._refuse_special_tokens(message.content)
+        if not self._folds_system or not messages or messages[0].role != "system":
+            return tuple(messages)
+        if len(messages) == 1:
+            return (Message("user", messages[0].content),)
+        joined = Message(messages[1].role, f"{messages[0].content}\n\n{messages[1].content}")
+        return (joined, *messages[2:])
+
+    def _knows_system(self) -> bool:
+        """Whether the chat template writes a system message; some refuse it, some leave it out."""
+        try:
+            return _SYSTEM_PROBE in self._prompt_text((Message("system", _SYSTEM_PROBE), Message("user", "?")))
+        except InvalidInput:
+            return False
+
+    def _refuse_special_tokens(self, text: str) -> None:
+        for start in self._special_starts:
+            if start in text:
+                break
+        else:
+            return
+        for token in self._special:
+            if token in text:
+                raise InvalidInput(
+                    f"A message contains {token!r}, which this model reads as a control token, not as text. "
+                    "Remove it from the text; only a raw prompt may hold control tokens.",
+                    reason="SPECIAL_TOKEN_IN_TEXT",
+                    token=token,
+                )
 
 
 def _json(path: Path) -> dict[str, Any]:

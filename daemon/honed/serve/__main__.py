@@ -15,7 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the first import of onnxrunt
 
 from grpc import aio
 from honed import manifest
-from honed.data import Renderer, load_instruction
+from honed.data import Renderer, ServingTemplate
 from honed.errors import Failure, HonedError, Unauthenticated
 from honed.lifeline import die_with_parent
 from honed.rpc_edge import Edge
@@ -50,7 +50,7 @@ def main() -> int:
         print(json.dumps(asdict(Failure.of(error))), flush=True)
         return 1
     engine = Engine(graph, _MAX_WAITING)
-    service = GenerationService(engine, renderer, load_instruction(arguments.folder))
+    service = GenerationService(engine, renderer, ServingTemplate.load(arguments.folder))
     asyncio.run(_serve(service, arguments.socket, secret))
     engine.close()
     return 0

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal, cast
 
 from grpc.aio import ServicerContext
-from honed.data import Message, Renderer, as_trained
+from honed.data import Message, Renderer, ServingTemplate
 from honed.errors import HonedError, InvalidInput
 from honed.serve.engine import Delta, Done, Engine, Request
 from honed.serve.sampling import Sampler, Sampling
@@ -26,10 +26,10 @@ _ROLES = ("system", "user", "assistant")
 class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
     """See generation.proto."""
 
-    def __init__(self, engine: Engine, renderer: Renderer, instruction: str) -> None:
+    def __init__(self, engine: Engine, renderer: Renderer, template: ServingTemplate) -> None:
         self._engine = engine
         self._renderer = renderer
-        self._instruction = instruction
+        self._template = template
 
     async def Generate(
         self, request: generation_pb2.GenerateRequest, context: ServicerContext[Any, Any]
@@ -74,8 +74,10 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
             if not request.prompt:
                 raise InvalidInput.of_field("prompt", "expected text, found none")
             return self._renderer.encode(request.prompt)
+        if kind == "row":
+            return self._renderer.prompt(self._template.row(request.row.values))
         if kind != "chat" or not request.chat.messages:
-            raise InvalidInput.of_field("input", "expected a prompt, or a chat with one message or more")
+            raise InvalidInput.of_field("input", "expected a prompt, a row, or a chat with one message or more")
         for place, message in enumerate(request.chat.messages):
             if message.role not in _ROLES:
                 raise InvalidInput.of_field(
@@ -87,7 +89,7 @@ class GenerationService(generation_pb2_grpc.GenerationServiceServicer):
             Message(cast("Literal['system', 'user', 'assistant']", message.role), message.content)
             for message in request.chat.messages
         ]
-        return self._renderer.prompt(as_trained(messages, self._instruction))
+        return self._renderer.prompt(self._template.chat(messages))
 
 
 class _Events:

@@ -36,6 +36,8 @@ class Batch:
         for place, row in enumerate(rows):
             ids[place, : len(row)] = torch.tensor(row.prompt + row.reply)
             targets[place, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(row.reply)
+            for start, end in row.earlier:
+                targets[place, start - 1 : end - 1] = torch.tensor(row.prompt[start:end])
         return cls(ids, targets, sum(map(len, rows)))
 
 

@@ -4,16 +4,17 @@ Prompts that begin alike (few-shot prompts do) share one pass over what they hav
 """
 
 import copy
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from honed.evaluate import Progress
+from honed.evaluate import Progress, Reply
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 from transformers import DynamicCache
 
 _BATCH_ROWS = 16
@@ -45,14 +46,18 @@ class TorchPredictor:
     def __init__(self, model: Any) -> None:
         self._causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._device = next(self._causal.parameters()).device
+        self.dtype: torch.dtype = self._causal.dtype
+        self.context_length: int = self._causal.config.max_position_embeddings
 
     @torch.inference_mode()
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_ids: frozenset[int], progress: Progress
-    ) -> list[list[int]]:
-        """Greedy replies, each up to and without its stop token."""
+    ) -> list[Reply]:
+        """Greedy replies; the rows of a batch end together."""
         replies: list[list[int]] = [[] for _ in prompts]
+        seconds = [0.0] * len(prompts)
         done = 0
+        began = time.monotonic()
         for rows, suffixes in self._batches(prompts):
             mask = torch.cat([suffixes.real.new_ones(len(rows), suffixes.prefix), suffixes.real], dim=1)
             ids, positions = suffixes.ids, suffixes.positions
@@ -76,9 +81,12 @@ class TorchPredictor:
                     break
                 ids, positions = best[:, None], positions[:, -1:] + 1
                 mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            for row in rows:
+                seconds[row] = time.monotonic() - began
+            began = time.monotonic()
             done += len(rows)
             progress(done, len(prompts))
-        return replies
+        return [Reply(tokens, taken) for tokens, taken in zip(replies, seconds, strict=True)]
 
     @torch.inference_mode()
     def score(
@@ -86,21 +94,24 @@ class TorchPredictor:
     ) -> list[list[float]]:
         """Log-likelihood of each reply after each prompt.
 
-        All replies go through in one pass behind their prompt: each sees the prompt and itself, not its neighbours
-        (tree attention, as in Miao et al. 2024, arXiv 2305.09781).
+        All replies go through in one pass behind their prompt, as a tree in which replies that begin alike share their
+        beginning; a token sees the prompt and the branch that leads to it (tree attention, as in Miao et al. 2024,
+        arXiv 2305.09781).
         """
-        flat = [token for reply in replies for token in reply]
-        bounds = [0]
-        for reply in replies:
-            bounds.append(bounds[-1] + len(reply))
-        depth = torch.tensor([place for reply in replies for place in range(len(reply))], device=self._device)
-        owner = torch.tensor([i for i, reply in enumerate(replies) for _ in reply], device=self._device)
-        tree = (owner[:, None] == owner[None, :]) & (depth[:, None] >= depth[None, :])  # [R, R]
+        tree = _Tree.of(replies)
+        flat = torch.tensor(tree.tokens, device=self._device)
+        depth = torch.tensor(tree.depths, device=self._device)
+        source = torch.tensor([parent + 1 for parent in tree.parents], device=self._device)  # 0 is the prompt's end
+        branch = torch.zeros(len(tree.tokens), len(tree.tokens), dtype=torch.bool, device=self._device)  # [R, R]
+        for node, parent in enumerate(tree.parents):
+            if parent >= 0:
+                branch[node] = branch[parent]
+            branch[node, node] = True
         scores: list[list[float]] = [[] for _ in prompts]
         done = 0
         for rows, suffixes in self._batches(prompts):
             batch, length = suffixes.ids.shape
-            tail = torch.tensor(flat, device=self._device).expand(batch, -1)  # [B, R]
+            tail = flat.expand(batch, -1)  # [B, R]
             ends = suffixes.positions[:, -1:] + 1
             causal = torch.ones(length, length, dtype=torch.bool, device=self._device).tril()
             visible = torch.zeros(
@@ -109,7 +120,7 @@ class TorchPredictor:
             visible[:, :, : suffixes.prefix] = True
             visible[:, :length, suffixes.prefix : suffixes.prefix + length] = causal & suffixes.real[:, None, :]
             visible[:, length:, suffixes.prefix : suffixes.prefix + length] = suffixes.real[:, None, :]
-            visible[:, length:, suffixes.prefix + length :] = tree
+            visible[:, length:, suffixes.prefix + length :] = branch
             dtype = self._causal.dtype
             mask = torch.zeros(visible.shape, dtype=dtype, device=self._device)
             mask.masked_fill_(~visible, torch.finfo(dtype).min)
@@ -121,14 +132,35 @@ class TorchPredictor:
                 use_cache=True,
             ).last_hidden_state[:, length - 1 :]  # the prompt's last place, then the replies' [B, 1 + R, D]
             likelihood = self._causal.get_output_embeddings()(hidden).float().log_softmax(dim=-1)
-            # The token at place j of the replies is predicted at j (shifted by one), a reply's first at the prompt.
-            source = torch.where(depth == 0, 0, torch.arange(len(flat), device=self._device))
             chosen = likelihood[:, source].gather(2, tail[:, :, None])[:, :, 0]  # [B, R]
             for row, values in zip(rows, chosen.tolist(), strict=True):
-                scores[row] = [sum(values[start:end]) for start, end in pairwise(bounds)]
+                scores[row] = [sum(values[node] for node in path) for path in tree.paths]
             done += len(rows)
             progress(done, len(prompts))
         return scores
+
+    @torch.inference_mode()
+    def log_likelihoods(
+        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], progress: Progress
+    ) -> list[float]:
+        """Log-likelihood of each prompt's own reply."""
+        found = [0.0] * len(prompts)
+        order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]) + len(replies[row]))
+        for start in range(0, len(order), _BATCH_ROWS):
+            rows = order[start : start + _BATCH_ROWS]
+            longest = max(len(prompts[row]) + len(replies[row]) for row in rows)
+            ids = torch.zeros((len(rows), longest), dtype=torch.long)
+            for place, row in enumerate(rows):
+                whole = (*prompts[row], *replies[row])
+                ids[place, : len(whole)] = torch.tensor(whole)  # padding on the right is never looked at
+            hidden = self._causal.get_decoder()(input_ids=ids.to(self._device), use_cache=False).last_hidden_state
+            for place, row in enumerate(rows):
+                first, end = len(prompts[row]), len(prompts[row]) + len(replies[row])
+                logits = self._causal.get_output_embeddings()(hidden[place, first - 1 : end - 1]).float()
+                targets = torch.tensor(replies[row], device=self._device)
+                found[row] = -functional.cross_entropy(logits, targets, reduction="sum").item()
+            progress(min(start + _BATCH_ROWS, len(order)), len(order))
+        return found
 
     @torch.inference_mode()
     def log_probabilities(
@@ -166,6 +198,39 @@ class TorchPredictor:
                 rows,
                 _Suffixes(ids.to(self._device), real.to(self._device), positions.to(self._device), own, shared),
             )
+
+
+@dataclass
+class _Tree:
+    """Replies as a tree of tokens, R in all, a parent before its children.
+
+    Attributes:
+        tokens, depths: of each node; a reply's first token has depth 0.
+        parents: node before each node; -1 for a reply's first.
+        paths: nodes of each reply.
+    """
+
+    tokens: list[int]
+    depths: list[int]
+    parents: list[int]
+    paths: list[list[int]]
+
+    @classmethod
+    def of(cls, replies: Sequence[Sequence[int]]) -> "_Tree":
+        tree = cls([], [], [], [])
+        nodes: dict[tuple[int, int], int] = {}
+        for reply in replies:
+            path: list[int] = []
+            for depth, token in enumerate(reply):
+                parent = path[-1] if path else -1
+                if (parent, token) not in nodes:
+                    nodes[parent, token] = len(tree.tokens)
+                    tree.tokens.append(token)
+                    tree.depths.append(depth)
+                    tree.parents.append(parent)
+                path.append(nodes[parent, token])
+            tree.paths.append(path)
+        return tree
 
 
 def _shared_prefix(prompts: Sequence[Sequence[int]]) -> int:

@@ -36,25 +36,53 @@ class Work:
 
 @dataclass(frozen=True)
 class IngestWork(Work):
-    """Parse, check and split an uploaded table."""
+    """Parse, check and split an uploaded table.
+
+    Its result: digest, size_bytes and facts {format, shape, task, template (JSON or None), columns, parameters,
+    train_rows, test_rows, labels, slice_columns, report}; enums by their lower-case names, `report` as JSON of
+    honed.v1.DataReport.
+    """
 
     kind: ClassVar[str] = "ingest"
     train_file: str
     test_file: str | None
-    format: Literal["csv", "jsonl"]
-    template: dict[str, Any]
+    format: str | None
+    shape: str | None
+    template: dict[str, Any] | None
+    columns: dict[str, list[str]]
+    parameters: dict[str, str]
+    verbalizer: dict[str, str]
+    instruction: str
     test_fraction: float
     seed: int
+    group_column: str
+    model: str | None
+    model_name: str
+    long_rows: Literal["refuse", "drop", "split"]
+    epochs: float
+    tokens_per_s: float | None
+    tokens_per_s_basis: str
 
 
 @dataclass(frozen=True)
 class PreviewWork(Work):
-    """Render the first training rows for one model."""
+    """Render the first training rows for one model.
+
+    Its result: rows [{row, tokens [{id, text, trained}]}], lengths (JSON of honed.v1.Distribution), trained_tokens.
+    """
 
     kind: ClassVar[str] = "preview"
     dataset: str
     model: str
     rows: int
+
+
+@dataclass(frozen=True)
+class CheckTemplateWork(Work):
+    """Check a template that a user wrote; its result: digest, and the template in canonical JSON."""
+
+    kind: ClassVar[str] = "check_template"
+    template: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -88,18 +116,32 @@ class TuneWork(Work):
     validation_fraction: float
     few_shot: int | None
     evaluate: bool
+    model_name: str
+    dataset_name: str
+    adapter_name: str
+    max_evaluation_rows: int
+    earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    augmentation: dict[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True)
 class EvaluateWork(Work):
-    """Evaluate a base, an adapter on its base, or an export, on a data set's test rows."""
+    """Evaluate bases, adapters and exports on the same test rows; makes output/report.
+
+    `subjects`: {name, model, adapter, export}, folders but for the name, adapter and export empty where there is none.
+    `earlier`: {name, folder} of data sets on which forgetting is measured.
+    """
 
     kind: ClassVar[str] = "evaluate"
     dataset: str
-    model: str
-    adapter: str | None = None
-    export: str | None = None
-    few_shot: int | None = None
+    dataset_name: str
+    subjects: list[dict[str, str]]
+    shots: list[int]
+    shot_choice: Literal["per_label", "similar"]
+    slice_columns: list[str]
+    earlier: list[dict[str, str]]
+    max_rows: int | None
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -115,7 +157,8 @@ class ExportWork(Work):
 
 
 WORKS: dict[str, type[Work]] = {
-    work.kind: work for work in (IngestWork, PreviewWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
+    work.kind: work
+    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
 }
 
 

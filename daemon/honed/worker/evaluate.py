@@ -1,57 +1,60 @@
-"""Evaluates a base, an adapter or an export on a data set's test rows."""
+"""Evaluates bases, adapters and exports on the same test rows, and writes the report that compares them."""
 
-from collections.abc import Sequence
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 from honed import manifest
 from honed.data import Prepared, Renderer
-from honed.evaluate import Progress
+from honed.evaluate import Who
 from honed.serve.predict import GraphPredictor
 from honed.tune import base
 from honed.tune.predict import TorchPredictor
 from honed.worker import tuned
 from honed.worker.contract import EvaluateWork
-from honed.worker.evaluation import evaluate_base, evaluate_tuned
+from honed.worker.evaluation import Evaluation, require_context
 from honed.worker.measure import open_graph
 from honed.worker.report import Report
 
+_ROWS_TOGETHER = 8
 
-def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:  # noqa: ARG001 - the handlers' signature
-    """Reports evaluations; writes nothing."""
+
+def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:
+    """Writes output/report."""
     report.phase("loading")
     data = Prepared.load(Path(work.dataset))
-    model_folder = Path(work.model)
-    if work.export is not None:
-        folder = Path(work.export)
-        manifest.verify(folder)
-        served = ServedPredictor(GraphPredictor(open_graph(folder, torch.get_num_threads())))
-        evaluate_tuned(served, Renderer.load(folder), data, "served", report)
-        return {}
-    renderer = Renderer.load(model_folder)
-    if work.adapter is not None:
-        model = tuned.load(model_folder, Path(work.adapter), renderer, torch.bfloat16)
-        evaluate_tuned(TorchPredictor(model), renderer, data, "tuned", report)
+    names = [subject["name"] for subject in work.subjects]
+    evaluation = Evaluation(
+        f"{work.dataset_name}: {', '.join(names)}",
+        data,
+        work.dataset_name,
+        report,
+        max_rows=work.max_rows,
+        seed=work.seed,
+        slice_columns=work.slice_columns,
+    )
+    for subject in work.subjects:
+        report.phase(f"loading {subject['name']}")
+        _ask(work, subject, evaluation)
+    return {"report": evaluation.write(output / "report")}
+
+
+def _ask(work: EvaluateWork, subject: dict[str, str], evaluation: Evaluation) -> None:
+    name, model_folder = subject["name"], Path(subject["model"])
+    folder = Path(subject["export"] or subject["adapter"] or subject["model"])
+    manifest.verify(folder)
+    renderer = Renderer.load(Path(subject["export"]) if subject["export"] else model_folder)
+    context_length = json.loads((model_folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
+    require_context(evaluation.evidence.examples, renderer, context_length)
+    if subject["export"]:
+        graph = open_graph(folder, torch.get_num_threads(), slots=_ROWS_TOGETHER)
+        who = Who(name, name, "onnxruntime", tuned=True)
+        evaluation.tuned(GraphPredictor(graph), renderer, who)
+    elif subject["adapter"]:
+        model = tuned.load(model_folder, folder, renderer, torch.bfloat16)
+        evaluation.tuned(TorchPredictor(model), renderer, Who(name, name, "torch bfloat16", tuned=True))
+        evaluation.forgetting(model, renderer, name, work.earlier)
     else:
-        manifest.verify(model_folder)
-        model = base.load(model_folder, torch.bfloat16)
-        evaluate_base(TorchPredictor(model), renderer, data, work.few_shot, report)
-    return {}
-
-
-class ServedPredictor:
-    """A graph as a `honed.evaluate.Predictor` of greedy replies, row by row."""
-
-    def __init__(self, predictor: GraphPredictor) -> None:
-        self._predictor = predictor
-
-    def generate(
-        self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_ids: frozenset[int], progress: Progress
-    ) -> list[list[int]]:
-        """Greedy replies, each up to and without its stop token."""
-        replies: list[list[int]] = []
-        for prompt in prompts:
-            replies.append(self._predictor.generate(prompt, max_new_tokens, stop_ids))
-            progress(len(replies), len(prompts))
-        return replies
+        predictor = TorchPredictor(base.load(model_folder, torch.bfloat16))
+        evaluation.untuned(predictor, renderer, name, work.shots, work.shot_choice)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, load_instruction, save_instruction
+from honed.data import Example, Prepared, Renderer, ServingTemplate
 from honed.evaluate import PROBE
 from honed.export import build, merge, save_checkpoint
 from honed.tune import base
@@ -39,7 +39,7 @@ def run(work: ExportWork, output: Path, report: Report) -> dict[str, Any]:
             del merged
             report.phase("building the graph")
             build(Path(checkpoint), folder, work.format)
-        save_instruction(folder, load_instruction(adapter))
+        ServingTemplate.load(adapter).save(folder)
 
     report.phase("measuring parity")
     # Loaded anew: the reference is the model as it was tuned, its adapter beside the base, not what merging made of it.

@@ -1,10 +1,13 @@
 """Parses, checks and splits an uploaded table. Runs under limits; loads no torch."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from honed import manifest
-from honed.data import Template, prepare
+from honed.data import Renderer, Template
+from honed.data.intake import Intake, IntakeModel
+from honed.data.reader import Wanted
 from honed.worker.contract import IngestWork
 from honed.worker.report import Report
 
@@ -12,24 +15,41 @@ from honed.worker.report import Report
 def run(work: IngestWork, output: Path, report: Report) -> dict[str, Any]:
     """Writes output/dataset; nothing of a bad table is written."""
     report.phase("checking rows")
-    prepared = prepare(
+    folder = output / "dataset"
+    folder.mkdir()
+    wanted = Wanted(
+        shape=cast("Any", work.shape),
+        template=None if work.template is None else Template.from_json(work.template),
+        columns=work.columns,
+        parameters=work.parameters,
+        verbalizer=work.verbalizer,
+        instruction=work.instruction,
+        group_column=work.group_column,
+    )
+    facts = Intake(folder, wanted, _model(work)).prepare(
         Path(work.train_file),
         Path(work.test_file) if work.test_file else None,
-        work.format,
-        Template.from_json(work.template),
+        cast("Any", work.format),
         work.test_fraction,
         work.seed,
     )
-    folder = output / "dataset"
-    folder.mkdir()
-    digest = prepared.write(folder)
-    return {
-        "digest": digest,
-        "size_bytes": manifest.write(folder).size_bytes,
-        "facts": {
-            "template": work.template,
-            "train_rows": len(prepared.train),
-            "test_rows": len(prepared.test),
-            "labels": list(prepared.labels),
-        },
-    }
+    if tokens := facts["report"].get("tokens"):
+        _estimate(tokens, work)
+    return {"digest": facts.pop("digest"), "size_bytes": manifest.write(folder).size_bytes, "facts": facts}
+
+
+def _model(work: IngestWork) -> IntakeModel | None:
+    if work.model is None:
+        return None
+    folder = Path(work.model)
+    context_length = json.loads((folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
+    return IntakeModel(work.model_name, Renderer.load(folder), context_length, work.long_rows)
+
+
+def _estimate(tokens: dict[str, Any], work: IngestWork) -> None:
+    """The time that tuning with the defaults will take, from what tuning here has taken."""
+    if work.tokens_per_s is None:
+        tokens["tuning_time_basis"] = "nothing was tuned here yet that it could be told from"
+    else:
+        tokens["tuning_time"] = f"{tokens['row']['total'] * work.epochs / work.tokens_per_s:.0f}s"
+        tokens["tuning_time_basis"] = f"{work.tokens_per_s_basis}; {work.epochs:g} epochs"

@@ -17,9 +17,9 @@ BUILT_IN = "built-in probe"
 _KV_CACHE_BYTES = 1 << 30
 
 
-def open_graph(folder: Path, threads: int) -> Graph:
-    """A graph for one row at a time."""
-    return Graph(folder, threads, slots=1, kv_cache_bytes=_KV_CACHE_BYTES)
+def open_graph(folder: Path, threads: int, slots: int = 1) -> Graph:
+    """A graph for `slots` rows at a time."""
+    return Graph(folder, threads, slots=slots, kv_cache_bytes=_KV_CACHE_BYTES * slots)
 
 
 def parity(

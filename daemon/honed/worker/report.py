@@ -31,9 +31,9 @@ class Report:
         """A line for people."""
         self._write("log", {"text": text})
 
-    def evaluation(self, evaluation: Any) -> None:
-        """A finished `honed.evaluate.Evaluation`."""
-        self._write("evaluation", asdict(evaluation))
+    def evaluation(self, summary: dict[str, Any]) -> None:
+        """What a subject got: the fields of honed.v1.Evaluation."""
+        self._write("evaluation", summary)
 
     def result(self, result: dict[str, Any]) -> None:
         """What was made: for each output folder its digest, size_bytes and facts."""

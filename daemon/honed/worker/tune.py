@@ -2,6 +2,7 @@
 
 import random
 import resource
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -9,15 +10,18 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, TokenizedExample, save_instruction
+from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
+from honed.data.augment import augment
 from honed.errors import InvalidInput
+from honed.evaluate import Who
 from honed.tune import base, lora
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import TuneWork
-from honed.worker.evaluation import evaluate_base, evaluate_tuned
+from honed.worker.evaluation import Evaluation, require_context
+from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
 
 
@@ -29,16 +33,21 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     data = Prepared.load(Path(work.dataset))
     renderer = Renderer.load(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
-    train = [renderer.example(example) for example in train_examples]
-    validation = [renderer.example(example) for example in validation_examples]
-    longest = max(map(len, (*train, *validation)))
-    report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
     report.phase("loading the base")
     model = base.load(model_folder, torch.bfloat16)
+    added = _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
+    train_examples += [example for _, example in added]
+    train = renderer.examples(train_examples)
+    validation = renderer.examples(validation_examples)
+    longest = max(map(len, (*train, *validation)))
+    report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
     _require_fit(train, validation, model.config.max_position_embeddings)
-    evaluate = work.evaluate and bool(data.test)
-    evaluations = evaluate_base(TorchPredictor(model), renderer, data, work.few_shot, report) if evaluate else []
+    evaluation = _evaluation(work, data, report) if work.evaluate else None
+    if evaluation:
+        require_context(evaluation.evidence.examples, renderer, model.config.max_position_embeddings)
+        shots = [] if work.few_shot is None else [work.few_shot]
+        evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
     report.phase("quantising")
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
@@ -71,22 +80,61 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             tokens_per_s=step.tokens / step.seconds,
             eta_s=step.seconds / step.step * (step.total_steps - step.step),
         )
-    if evaluate:
-        evaluations += evaluate_tuned(TorchPredictor(adapted), renderer, data, "tuned", report)
+    summary = _summary(steps, len(train), work.batch_size, trainable)
+    kinds = dict(Counter(kind for kind, _ in added))
+    made_report: dict[str, Any] = {}
+    if evaluation:
+        who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
+        evaluation.tuned(TorchPredictor(adapted), renderer, who)
+        evaluation.forgetting(adapted, renderer, "tuned", work.earlier)
+        evaluation.evidence.training = {
+            "steps": [_shown(step) for step in steps],
+            "summary": summary,
+            "augmented_rows": kinds,
+        }
+        made_report = {"report": evaluation.write(output / "report")}
 
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
     lora.save(adapted, folder, weights_digest(model_folder))
     contract.save(folder)
-    save_instruction(folder, data.template.instruction)
+    ServingTemplate(data.template).save(folder)
     made = manifest.write(folder)
     facts = {
         "contract": asdict(contract),
-        "training": _summary(steps, len(train), work.batch_size, trainable),
-        "evaluations": [asdict(evaluation) for evaluation in evaluations],
+        "training": summary,
+        "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
+        "augmented_rows": kinds,
     }
-    return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}}
+    return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
+
+
+def _evaluation(work: TuneWork, data: Prepared, report: Report) -> Evaluation:
+    title = f"{work.adapter_name} on {work.dataset_name}"
+    return Evaluation(title, data, work.dataset_name, report, max_rows=work.max_evaluation_rows, seed=work.seed)
+
+
+def _augmented(
+    work: TuneWork,
+    data: Prepared,
+    examples: Sequence[Example],
+    predictor: TorchPredictor,
+    renderer: Renderer,
+    report: Report,
+) -> list[tuple[str, Example]]:
+    """Changed copies of training rows, each with its kind."""
+    if not work.augmentation:
+        return []
+    report.phase("augmenting")
+    by_rule = {kind: count for kind, count in work.augmentation.items() if kind != "paraphrase"}
+    added = augment(examples, by_rule, work.seed)
+    if copies := work.augmentation.get("paraphrase"):
+        added += paraphrase(predictor, renderer, data, examples, copies, report)
+    for kind, count in work.augmentation.items():
+        rows = sum(each == kind for each, _ in added)
+        report.log(f"{rows} changed copies added: {kind}, {count} for each of {len(examples)} training rows asked for.")
+    return added
 
 
 def hold_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[list[Example], list[Example]]:
@@ -111,6 +159,15 @@ def _require_fit(
             longest_tokens=max(too_long),
             limit_tokens=context_length,
         )
+
+
+def _shown(step: Step) -> dict[str, Any]:
+    return {
+        "step": step.step,
+        "loss": step.loss,
+        "learning_rate": step.learning_rate,
+        "validation_loss": step.validation_loss,
+    }
 
 
 def _summary(steps: Sequence[Step], rows: int, batch_size: int, trainable: int) -> dict[str, Any]:

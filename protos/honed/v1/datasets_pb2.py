@@ -22,47 +22,83 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from honed.v1 import templates_pb2 as honed_dot_v1_dot_templates__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17honed/v1/datasets.proto\x12\x08honed.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12%\n\x05shape\x18\x05 \x01(\x0b\x32\x16.honed.v1.DatasetShape\x12\x12\n\ntrain_rows\x18\x06 \x01(\x05\x12\x11\n\ttest_rows\x18\x07 \x01(\x05\x12\x0e\n\x06labels\x18\x08 \x03(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\"}\n\x0c\x44\x61tasetShape\x12+\n\x08labelled\x18\x01 \x01(\x0b\x32\x17.honed.v1.LabelledTableH\x00\x12\x37\n\x11prompt_completion\x18\x02 \x01(\x0b\x32\x1a.honed.v1.PromptCompletionH\x00\x42\x07\n\x05shape\"O\n\rLabelledTable\x12\x13\n\x0btext_column\x18\x01 \x01(\t\x12\x14\n\x0clabel_column\x18\x02 \x01(\t\x12\x13\n\x0binstruction\x18\x03 \x01(\t\"Y\n\x10PromptCompletion\x12\x15\n\rprompt_column\x18\x01 \x01(\t\x12\x19\n\x11\x63ompletion_column\x18\x02 \x01(\t\x12\x13\n\x0binstruction\x18\x03 \x01(\t\"}\n\x14UploadDatasetRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.honed.v1.UploadDatasetHeaderH\x00\x12\x14\n\ntrain_data\x18\x02 \x01(\x0cH\x00\x12\x13\n\ttest_data\x18\x03 \x01(\x0cH\x00\x42\t\n\x07payload\"\xc0\x01\n\x13UploadDatasetHeader\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12$\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x14.honed.v1.FileFormat\x12%\n\x05shape\x18\x03 \x01(\x0b\x32\x16.honed.v1.DatasetShape\x12\x1a\n\rtest_fraction\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x01\x88\x01\x01\x42\x10\n\x0e_test_fractionB\x07\n\x05_seed\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListDatasetsResponse\x12#\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x11.honed.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x15PreviewDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x05\"j\n\x16PreviewDatasetResponse\x12\"\n\x04rows\x18\x01 \x03(\x0b\x32\x14.honed.v1.PreviewRow\x12\x16\n\x0elongest_tokens\x18\x02 \x01(\x05\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\"A\n\nPreviewRow\x12\x0b\n\x03row\x18\x01 \x01(\x05\x12&\n\x06tokens\x18\x02 \x03(\x0b\x32\x16.honed.v1.PreviewToken\"9\n\x0cPreviewToken\x12\n\n\x02id\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07trained\x18\x03 \x01(\x08*U\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x01\x12\x15\n\x11\x46ILE_FORMAT_JSONL\x10\x02\x32\x81\x03\n\x0e\x44\x61tasetService\x12\x44\n\rUploadDataset\x12\x1e.honed.v1.UploadDatasetRequest\x1a\x11.honed.v1.Dataset(\x01\x12<\n\nGetDataset\x12\x1b.honed.v1.GetDatasetRequest\x1a\x11.honed.v1.Dataset\x12M\n\x0cListDatasets\x12\x1d.honed.v1.ListDatasetsRequest\x1a\x1e.honed.v1.ListDatasetsResponse\x12G\n\rDeleteDataset\x12\x1e.honed.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Empty\x12S\n\x0ePreviewDataset\x12\x1f.honed.v1.PreviewDatasetRequest\x1a .honed.v1.PreviewDatasetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17honed/v1/datasets.proto\x12\x08honed.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18honed/v1/templates.proto\"\xd7\x04\n\x07\x44\x61taset\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12$\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x14.honed.v1.FileFormat\x12\x1e\n\x05shape\x18\x06 \x01(\x0e\x32\x0f.honed.v1.Shape\x12\x1c\n\x04task\x18\x07 \x01(\x0e\x32\x0e.honed.v1.Task\x12$\n\x08template\x18\x08 \x01(\x0b\x32\x12.honed.v1.Template\x12/\n\x07\x63olumns\x18\t \x03(\x0b\x32\x1e.honed.v1.Dataset.ColumnsEntry\x12\x35\n\nparameters\x18\n \x03(\x0b\x32!.honed.v1.Dataset.ParametersEntry\x12\x12\n\ntrain_rows\x18\x0b \x01(\x05\x12\x11\n\ttest_rows\x18\x0c \x01(\x05\x12\x0e\n\x06labels\x18\r \x03(\t\x12\x15\n\rslice_columns\x18\x0e \x03(\t\x12\x12\n\nsize_bytes\x18\x0f \x01(\x03\x12$\n\x06report\x18\x10 \x01(\x0b\x32\x14.honed.v1.DataReport\x1a\x41\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.honed.v1.Columns:\x02\x38\x01\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x07\x43olumns\x12\r\n\x05names\x18\x01 \x03(\t\"\xbc\x01\n\nDataReport\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12#\n\x08\x66indings\x18\x02 \x03(\x0b\x32\x11.honed.v1.Finding\x12$\n\x06labels\x18\x03 \x03(\x0b\x32\x14.honed.v1.LabelCount\x12)\n\x06tokens\x18\x04 \x01(\x0b\x32\x19.honed.v1.TokenStatistics\x12*\n\ncharacters\x18\x05 \x01(\x0b\x32\x16.honed.v1.Distribution\"\xe6\x01\n\x07\x46inding\x12,\n\x08severity\x18\x01 \x01(\x0e\x32\x1a.honed.v1.Finding.Severity\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0e\n\x06\x63olumn\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x0c\n\x04rows\x18\x06 \x03(\t\"a\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x12\n\x0eSEVERITY_ERROR\x10\x03\"8\n\nLabelCount\x12\r\n\x05label\x18\x01 \x01(\t\x12\r\n\x05train\x18\x02 \x01(\x03\x12\x0c\n\x04test\x18\x03 \x01(\x03\"\xcb\x01\n\x0fTokenStatistics\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontext_length\x18\x02 \x01(\x05\x12#\n\x03row\x18\x03 \x01(\x0b\x32\x16.honed.v1.Distribution\x12\x0f\n\x07trained\x18\x04 \x01(\x03\x12\x10\n\x08too_long\x18\x05 \x01(\x03\x12.\n\x0btuning_time\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x19\n\x11tuning_time_basis\x18\x07 \x01(\t\"q\n\x0c\x44istribution\x12\r\n\x05total\x18\x01 \x01(\x03\x12\x0e\n\x06median\x18\x02 \x01(\x03\x12\x0b\n\x03p95\x18\x03 \x01(\x03\x12\x0f\n\x07longest\x18\x04 \x01(\x03\x12\x10\n\x08\x62in_ends\x18\x05 \x03(\x03\x12\x12\n\nbin_counts\x18\x06 \x03(\x03\"}\n\x14UploadDatasetRequest\x12/\n\x06header\x18\x01 \x01(\x0b\x32\x1d.honed.v1.UploadDatasetHeaderH\x00\x12\x14\n\ntrain_data\x18\x02 \x01(\x0cH\x00\x12\x13\n\ttest_data\x18\x03 \x01(\x0cH\x00\x42\t\n\x07payload\"\x98\x05\n\x13UploadDatasetHeader\x12\x12\n\ndataset_id\x18\x01 \x01(\t\x12$\n\x06\x66ormat\x18\x02 \x01(\x0e\x32\x14.honed.v1.FileFormat\x12\x1e\n\x05shape\x18\x03 \x01(\x0e\x32\x0f.honed.v1.Shape\x12\x1a\n\rtest_fraction\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x05 \x01(\x03H\x01\x88\x01\x01\x12\x10\n\x08template\x18\x06 \x01(\t\x12;\n\x07\x63olumns\x18\x07 \x03(\x0b\x32*.honed.v1.UploadDatasetHeader.ColumnsEntry\x12\x41\n\nparameters\x18\x08 \x03(\x0b\x32-.honed.v1.UploadDatasetHeader.ParametersEntry\x12\x41\n\nverbalizer\x18\t \x03(\x0b\x32-.honed.v1.UploadDatasetHeader.VerbalizerEntry\x12\x13\n\x0binstruction\x18\n \x01(\t\x12\x14\n\x0cgroup_column\x18\x0b \x01(\t\x12\r\n\x05model\x18\x0c \x01(\t\x12%\n\tlong_rows\x18\r \x01(\x0e\x32\x12.honed.v1.LongRows\x1a\x41\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.honed.v1.Columns:\x02\x38\x01\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fVerbalizerEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_test_fractionB\x07\n\x05_seed\"!\n\x11GetDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListDatasetsResponse\x12#\n\x08\x64\x61tasets\x18\x01 \x03(\x0b\x32\x11.honed.v1.Dataset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"B\n\x15PreviewDatasetRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04rows\x18\x03 \x01(\x05\"}\n\x16PreviewDatasetResponse\x12\"\n\x04rows\x18\x01 \x03(\x0b\x32\x14.honed.v1.PreviewRow\x12\'\n\x07lengths\x18\x02 \x01(\x0b\x32\x16.honed.v1.Distribution\x12\x16\n\x0etrained_tokens\x18\x03 \x01(\x03\"A\n\nPreviewRow\x12\x0b\n\x03row\x18\x01 \x01(\t\x12&\n\x06tokens\x18\x02 \x03(\x0b\x32\x16.honed.v1.PreviewToken\"9\n\x0cPreviewToken\x12\n\n\x02id\x18\x01 \x01(\x05\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0f\n\x07trained\x18\x03 \x01(\x08*\xac\x01\n\x05Shape\x12\x15\n\x11SHAPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSHAPE_TABLE\x10\x01\x12\x1b\n\x17SHAPE_PROMPT_COMPLETION\x10\x02\x12\x10\n\x0cSHAPE_ALPACA\x10\x03\x12\x12\n\x0eSHAPE_SHAREGPT\x10\x04\x12\x12\n\x0eSHAPE_MESSAGES\x10\x05\x12\x0e\n\nSHAPE_TEXT\x10\x06\x12\x14\n\x10SHAPE_PREFERENCE\x10\x07*c\n\x04Task\x12\x14\n\x10TASK_UNSPECIFIED\x10\x00\x12\x11\n\rTASK_CLASSIFY\x10\x01\x12\x10\n\x0cTASK_EXTRACT\x10\x02\x12\x11\n\rTASK_GENERATE\x10\x03\x12\r\n\tTASK_TEXT\x10\x04*\x99\x01\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x01\x12\x15\n\x11\x46ILE_FORMAT_JSONL\x10\x02\x12\x13\n\x0f\x46ILE_FORMAT_TSV\x10\x03\x12\x14\n\x10\x46ILE_FORMAT_JSON\x10\x04\x12\x17\n\x13\x46ILE_FORMAT_PARQUET\x10\x05*d\n\x08LongRows\x12\x19\n\x15LONG_ROWS_UNSPECIFIED\x10\x00\x12\x14\n\x10LONG_ROWS_REFUSE\x10\x01\x12\x12\n\x0eLONG_ROWS_DROP\x10\x02\x12\x13\n\x0fLONG_ROWS_SPLIT\x10\x03\x32\x81\x03\n\x0e\x44\x61tasetService\x12\x44\n\rUploadDataset\x12\x1e.honed.v1.UploadDatasetRequest\x1a\x11.honed.v1.Dataset(\x01\x12<\n\nGetDataset\x12\x1b.honed.v1.GetDatasetRequest\x1a\x11.honed.v1.Dataset\x12M\n\x0cListDatasets\x12\x1d.honed.v1.ListDatasetsRequest\x1a\x1e.honed.v1.ListDatasetsResponse\x12G\n\rDeleteDataset\x12\x1e.honed.v1.DeleteDatasetRequest\x1a\x16.google.protobuf.Empty\x12S\n\x0ePreviewDataset\x12\x1f.honed.v1.PreviewDatasetRequest\x1a .honed.v1.PreviewDatasetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'honed.v1.datasets_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FILEFORMAT']._serialized_start=1463
-  _globals['_FILEFORMAT']._serialized_end=1548
-  _globals['_DATASET']._serialized_start=100
-  _globals['_DATASET']._serialized_end=317
-  _globals['_DATASETSHAPE']._serialized_start=319
-  _globals['_DATASETSHAPE']._serialized_end=444
-  _globals['_LABELLEDTABLE']._serialized_start=446
-  _globals['_LABELLEDTABLE']._serialized_end=525
-  _globals['_PROMPTCOMPLETION']._serialized_start=527
-  _globals['_PROMPTCOMPLETION']._serialized_end=616
-  _globals['_UPLOADDATASETREQUEST']._serialized_start=618
-  _globals['_UPLOADDATASETREQUEST']._serialized_end=743
-  _globals['_UPLOADDATASETHEADER']._serialized_start=746
-  _globals['_UPLOADDATASETHEADER']._serialized_end=938
-  _globals['_GETDATASETREQUEST']._serialized_start=940
-  _globals['_GETDATASETREQUEST']._serialized_end=973
-  _globals['_LISTDATASETSREQUEST']._serialized_start=975
-  _globals['_LISTDATASETSREQUEST']._serialized_end=1035
-  _globals['_LISTDATASETSRESPONSE']._serialized_start=1037
-  _globals['_LISTDATASETSRESPONSE']._serialized_end=1121
-  _globals['_DELETEDATASETREQUEST']._serialized_start=1123
-  _globals['_DELETEDATASETREQUEST']._serialized_end=1159
-  _globals['_PREVIEWDATASETREQUEST']._serialized_start=1161
-  _globals['_PREVIEWDATASETREQUEST']._serialized_end=1227
-  _globals['_PREVIEWDATASETRESPONSE']._serialized_start=1229
-  _globals['_PREVIEWDATASETRESPONSE']._serialized_end=1335
-  _globals['_PREVIEWROW']._serialized_start=1337
-  _globals['_PREVIEWROW']._serialized_end=1402
-  _globals['_PREVIEWTOKEN']._serialized_start=1404
-  _globals['_PREVIEWTOKEN']._serialized_end=1461
-  _globals['_DATASETSERVICE']._serialized_start=1551
-  _globals['_DATASETSERVICE']._serialized_end=1936
+  _globals['_DATASET_COLUMNSENTRY']._loaded_options = None
+  _globals['_DATASET_COLUMNSENTRY']._serialized_options = b'8\001'
+  _globals['_DATASET_PARAMETERSENTRY']._loaded_options = None
+  _globals['_DATASET_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_UPLOADDATASETHEADER_COLUMNSENTRY']._loaded_options = None
+  _globals['_UPLOADDATASETHEADER_COLUMNSENTRY']._serialized_options = b'8\001'
+  _globals['_UPLOADDATASETHEADER_PARAMETERSENTRY']._loaded_options = None
+  _globals['_UPLOADDATASETHEADER_PARAMETERSENTRY']._serialized_options = b'8\001'
+  _globals['_UPLOADDATASETHEADER_VERBALIZERENTRY']._loaded_options = None
+  _globals['_UPLOADDATASETHEADER_VERBALIZERENTRY']._serialized_options = b'8\001'
+  _globals['_SHAPE']._serialized_start=2925
+  _globals['_SHAPE']._serialized_end=3097
+  _globals['_TASK']._serialized_start=3099
+  _globals['_TASK']._serialized_end=3198
+  _globals['_FILEFORMAT']._serialized_start=3201
+  _globals['_FILEFORMAT']._serialized_end=3354
+  _globals['_LONGROWS']._serialized_start=3356
+  _globals['_LONGROWS']._serialized_end=3456
+  _globals['_DATASET']._serialized_start=158
+  _globals['_DATASET']._serialized_end=757
+  _globals['_DATASET_COLUMNSENTRY']._serialized_start=641
+  _globals['_DATASET_COLUMNSENTRY']._serialized_end=706
+  _globals['_DATASET_PARAMETERSENTRY']._serialized_start=708
+  _globals['_DATASET_PARAMETERSENTRY']._serialized_end=757
+  _globals['_COLUMNS']._serialized_start=759
+  _globals['_COLUMNS']._serialized_end=783
+  _globals['_DATAREPORT']._serialized_start=786
+  _globals['_DATAREPORT']._serialized_end=974
+  _globals['_FINDING']._serialized_start=977
+  _globals['_FINDING']._serialized_end=1207
+  _globals['_FINDING_SEVERITY']._serialized_start=1110
+  _globals['_FINDING_SEVERITY']._serialized_end=1207
+  _globals['_LABELCOUNT']._serialized_start=1209
+  _globals['_LABELCOUNT']._serialized_end=1265
+  _globals['_TOKENSTATISTICS']._serialized_start=1268
+  _globals['_TOKENSTATISTICS']._serialized_end=1471
+  _globals['_DISTRIBUTION']._serialized_start=1473
+  _globals['_DISTRIBUTION']._serialized_end=1586
+  _globals['_UPLOADDATASETREQUEST']._serialized_start=1588
+  _globals['_UPLOADDATASETREQUEST']._serialized_end=1713
+  _globals['_UPLOADDATASETHEADER']._serialized_start=1716
+  _globals['_UPLOADDATASETHEADER']._serialized_end=2380
+  _globals['_UPLOADDATASETHEADER_COLUMNSENTRY']._serialized_start=641
+  _globals['_UPLOADDATASETHEADER_COLUMNSENTRY']._serialized_end=706
+  _globals['_UPLOADDATASETHEADER_PARAMETERSENTRY']._serialized_start=708
+  _globals['_UPLOADDATASETHEADER_PARAMETERSENTRY']._serialized_end=757
+  _globals['_UPLOADDATASETHEADER_VERBALIZERENTRY']._serialized_start=2304
+  _globals['_UPLOADDATASETHEADER_VERBALIZERENTRY']._serialized_end=2353
+  _globals['_GETDATASETREQUEST']._serialized_start=2382
+  _globals['_GETDATASETREQUEST']._serialized_end=2415
+  _globals['_LISTDATASETSREQUEST']._serialized_start=2417
+  _globals['_LISTDATASETSREQUEST']._serialized_end=2477
+  _globals['_LISTDATASETSRESPONSE']._serialized_start=2479
+  _globals['_LISTDATASETSRESPONSE']._serialized_end=2563
+  _globals['_DELETEDATASETREQUEST']._serialized_start=2565
+  _globals['_DELETEDATASETREQUEST']._serialized_end=2601
+  _globals['_PREVIEWDATASETREQUEST']._serialized_start=2603
+  _globals['_PREVIEWDATASETREQUEST']._serialized_end=2669
+  _globals['_PREVIEWDATASETRESPONSE']._serialized_start=2671
+  _globals['_PREVIEWDATASETRESPONSE']._serialized_end=2796
+  _globals['_PREVIEWROW']._serialized_start=2798
+  _globals['_PREVIEWROW']._serialized_end=2863
+  _globals['_PREVIEWTOKEN']._serialized_start=2865
+  _globals['_PREVIEWTOKEN']._serialized_end=2922
+  _globals['_DATASETSERVICE']._serialized_start=3459
+  _globals['_DATASETSERVICE']._serialized_end=3844
 # @@protoc_insertion_point(module_scope)

@@ -24,25 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19honed/v1/generation.proto\x12\x08honed.v1\"\x93\x02\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1e\n\x04\x63hat\x18\x02 \x01(\x0b\x32\x0e.honed.v1.ChatH\x00\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12\x17\n\nmax_tokens\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05top_k\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\t \x03(\tB\x07\n\x05inputB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x07\n\x05_seed\"/\n\x04\x43hat\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.honed.v1.ChatMessage\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"U\n\x10GenerateResponse\x12\x0f\n\x05\x64\x65lta\x18\x01 \x01(\tH\x00\x12&\n\x04\x64one\x18\x02 \x01(\x0b\x32\x16.honed.v1.GenerateDoneH\x00\x42\x08\n\x06output\"}\n\x0cGenerateDone\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.honed.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\x03*~\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46INISH_REASON_END_OF_TURN\x10\x01\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x32X\n\x11GenerationService\x12\x43\n\x08Generate\x12\x19.honed.v1.GenerateRequest\x1a\x1a.honed.v1.GenerateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19honed/v1/generation.proto\x12\x08honed.v1\"\xb1\x02\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x1e\n\x04\x63hat\x18\x02 \x01(\x0b\x32\x0e.honed.v1.ChatH\x00\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12\x1c\n\x03row\x18\n \x01(\x0b\x32\r.honed.v1.RowH\x00\x12\x17\n\nmax_tokens\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x18\n\x0btemperature\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x12\n\x05top_p\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05top_k\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x05\x88\x01\x01\x12\x0c\n\x04stop\x18\t \x03(\tB\x07\n\x05inputB\r\n\x0b_max_tokensB\x0e\n\x0c_temperatureB\x08\n\x06_top_pB\x08\n\x06_top_kB\x07\n\x05_seed\"/\n\x04\x43hat\x12\'\n\x08messages\x18\x01 \x03(\x0b\x32\x15.honed.v1.ChatMessage\",\n\x0b\x43hatMessage\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"_\n\x03Row\x12)\n\x06values\x18\x01 \x03(\x0b\x32\x19.honed.v1.Row.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x10GenerateResponse\x12\x0f\n\x05\x64\x65lta\x18\x01 \x01(\tH\x00\x12&\n\x04\x64one\x18\x02 \x01(\x0b\x32\x16.honed.v1.GenerateDoneH\x00\x42\x08\n\x06output\"}\n\x0cGenerateDone\x12-\n\rfinish_reason\x18\x01 \x01(\x0e\x32\x16.honed.v1.FinishReason\x12\x15\n\rprompt_tokens\x18\x02 \x01(\x05\x12\x19\n\x11\x63ompletion_tokens\x18\x03 \x01(\x05\x12\x0c\n\x04seed\x18\x04 \x01(\x03*~\n\x0c\x46inishReason\x12\x1d\n\x19\x46INISH_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46INISH_REASON_END_OF_TURN\x10\x01\x12\x16\n\x12\x46INISH_REASON_STOP\x10\x02\x12\x18\n\x14\x46INISH_REASON_LENGTH\x10\x03\x32X\n\x11GenerationService\x12\x43\n\x08Generate\x12\x19.honed.v1.GenerateRequest\x1a\x1a.honed.v1.GenerateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'honed.v1.generation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FINISHREASON']._serialized_start=626
-  _globals['_FINISHREASON']._serialized_end=752
+  _globals['_ROW_VALUESENTRY']._loaded_options = None
+  _globals['_ROW_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_FINISHREASON']._serialized_start=753
+  _globals['_FINISHREASON']._serialized_end=879
   _globals['_GENERATEREQUEST']._serialized_start=40
-  _globals['_GENERATEREQUEST']._serialized_end=315
-  _globals['_CHAT']._serialized_start=317
-  _globals['_CHAT']._serialized_end=364
-  _globals['_CHATMESSAGE']._serialized_start=366
-  _globals['_CHATMESSAGE']._serialized_end=410
-  _globals['_GENERATERESPONSE']._serialized_start=412
-  _globals['_GENERATERESPONSE']._serialized_end=497
-  _globals['_GENERATEDONE']._serialized_start=499
-  _globals['_GENERATEDONE']._serialized_end=624
-  _globals['_GENERATIONSERVICE']._serialized_start=754
-  _globals['_GENERATIONSERVICE']._serialized_end=842
+  _globals['_GENERATEREQUEST']._serialized_end=345
+  _globals['_CHAT']._serialized_start=347
+  _globals['_CHAT']._serialized_end=394
+  _globals['_CHATMESSAGE']._serialized_start=396
+  _globals['_CHATMESSAGE']._serialized_end=440
+  _globals['_ROW']._serialized_start=442
+  _globals['_ROW']._serialized_end=537
+  _globals['_ROW_VALUESENTRY']._serialized_start=492
+  _globals['_ROW_VALUESENTRY']._serialized_end=537
+  _globals['_GENERATERESPONSE']._serialized_start=539
+  _globals['_GENERATERESPONSE']._serialized_end=624
+  _globals['_GENERATEDONE']._serialized_start=626
+  _globals['_GENERATEDONE']._serialized_end=751
+  _globals['_GENERATIONSERVICE']._serialized_start=881
+  _globals['_GENERATIONSERVICE']._serialized_end=969
 # @@protoc_insertion_point(module_scope)

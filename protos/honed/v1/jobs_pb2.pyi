@@ -18,6 +18,12 @@ class BasePrecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BASE_PRECISION_NF4: _ClassVar[BasePrecision]
     BASE_PRECISION_BF16: _ClassVar[BasePrecision]
 
+class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SHOT_CHOICE_UNSPECIFIED: _ClassVar[ShotChoice]
+    SHOT_CHOICE_PER_LABEL: _ClassVar[ShotChoice]
+    SHOT_CHOICE_SIMILAR: _ClassVar[ShotChoice]
+
 class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXPORT_FORMAT_UNSPECIFIED: _ClassVar[ExportFormat]
@@ -26,6 +32,9 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BASE_PRECISION_UNSPECIFIED: BasePrecision
 BASE_PRECISION_NF4: BasePrecision
 BASE_PRECISION_BF16: BasePrecision
+SHOT_CHOICE_UNSPECIFIED: ShotChoice
+SHOT_CHOICE_PER_LABEL: ShotChoice
+SHOT_CHOICE_SIMILAR: ShotChoice
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_ONNX_INT8: ExportFormat
 EXPORT_FORMAT_ONNX_FP32: ExportFormat
@@ -108,7 +117,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +136,9 @@ class TuneSpec(_message.Message):
     VALIDATION_FRACTION_FIELD_NUMBER: _ClassVar[int]
     FEW_SHOT_FIELD_NUMBER: _ClassVar[int]
     SKIP_EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_EVALUATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_DATASETS_FIELD_NUMBER: _ClassVar[int]
+    AUGMENTATION_FIELD_NUMBER: _ClassVar[int]
     model: str
     dataset: str
     adapter_id: str
@@ -145,17 +157,44 @@ class TuneSpec(_message.Message):
     validation_fraction: float
     few_shot: int
     skip_evaluation: bool
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ...) -> None: ...
+    max_evaluation_rows: int
+    earlier_datasets: _containers.RepeatedScalarFieldContainer[str]
+    augmentation: Augmentation
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ...) -> None: ...
+
+class Augmentation(_message.Message):
+    __slots__ = ("typos", "casing", "punctuation", "word_dropout", "paraphrase")
+    TYPOS_FIELD_NUMBER: _ClassVar[int]
+    CASING_FIELD_NUMBER: _ClassVar[int]
+    PUNCTUATION_FIELD_NUMBER: _ClassVar[int]
+    WORD_DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    PARAPHRASE_FIELD_NUMBER: _ClassVar[int]
+    typos: int
+    casing: int
+    punctuation: int
+    word_dropout: int
+    paraphrase: int
+    def __init__(self, typos: _Optional[int] = ..., casing: _Optional[int] = ..., punctuation: _Optional[int] = ..., word_dropout: _Optional[int] = ..., paraphrase: _Optional[int] = ...) -> None: ...
 
 class EvaluateSpec(_message.Message):
-    __slots__ = ("subject", "dataset", "few_shot")
-    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("subjects", "dataset", "shots", "shot_choice", "slice_columns", "earlier_datasets", "max_rows", "seed")
+    SUBJECTS_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
-    FEW_SHOT_FIELD_NUMBER: _ClassVar[int]
-    subject: str
+    SHOTS_FIELD_NUMBER: _ClassVar[int]
+    SHOT_CHOICE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    EARLIER_DATASETS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    subjects: _containers.RepeatedScalarFieldContainer[str]
     dataset: str
-    few_shot: int
-    def __init__(self, subject: _Optional[str] = ..., dataset: _Optional[str] = ..., few_shot: _Optional[int] = ...) -> None: ...
+    shots: _containers.RepeatedScalarFieldContainer[int]
+    shot_choice: ShotChoice
+    slice_columns: _containers.RepeatedScalarFieldContainer[str]
+    earlier_datasets: _containers.RepeatedScalarFieldContainer[str]
+    max_rows: int
+    seed: int
+    def __init__(self, subjects: _Optional[_Iterable[str]] = ..., dataset: _Optional[str] = ..., shots: _Optional[_Iterable[int]] = ..., shot_choice: _Optional[_Union[ShotChoice, str]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., max_rows: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class ExportSpec(_message.Message):
     __slots__ = ("source", "export_id", "format", "dataset")

@@ -1,10 +1,11 @@
 import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -19,18 +20,32 @@ ANSWER_MODE_FREE: AnswerMode
 ANSWER_MODE_LIKELIHOOD: AnswerMode
 
 class Evaluation(_message.Message):
-    __slots__ = ("subject", "mode", "correct", "total", "accuracy")
+    __slots__ = ("subject", "mode", "correct", "total", "accuracy", "metrics")
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     CORRECT_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
     ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
     subject: str
     mode: AnswerMode
     correct: int
     total: int
     accuracy: float
-    def __init__(self, subject: _Optional[str] = ..., mode: _Optional[_Union[AnswerMode, str]] = ..., correct: _Optional[int] = ..., total: _Optional[int] = ..., accuracy: _Optional[float] = ...) -> None: ...
+    metrics: _containers.RepeatedCompositeFieldContainer[Metric]
+    def __init__(self, subject: _Optional[str] = ..., mode: _Optional[_Union[AnswerMode, str]] = ..., correct: _Optional[int] = ..., total: _Optional[int] = ..., accuracy: _Optional[float] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ...) -> None: ...
+
+class Metric(_message.Message):
+    __slots__ = ("name", "value", "low", "high")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: float
+    low: float
+    high: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ...) -> None: ...
 
 class Parity(_message.Message):
     __slots__ = ("rows", "tokens", "top1_agreement", "near_ties", "near_tie_nats", "mean_kl", "max_kl", "reference_accuracy", "accuracy", "source", "onnxruntime_version")

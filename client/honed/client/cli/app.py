@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from honed.client.cli import adapters, data, exports, jobs, models
+from honed.client.cli import adapters, data, exports, jobs, models, reports, templates
 from honed.client.cli.chat import chat, run
+from honed.client.cli.evaluate import evaluate
+from honed.client.cli.export import export
 from honed.client.cli.options import AsJson
 from honed.client.cli.session import Globals
 from honed.client.cli.status import status
-from honed.client.cli.tune import evaluate, export, tune
+from honed.client.cli.tune import tune
 
 app = typer.Typer(
     name="hone",
@@ -21,9 +23,11 @@ app = typer.Typer(
 app.command("status")(status)
 app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
+app.add_typer(templates.app, name="templates")
 app.command("tune")(tune)
 app.add_typer(jobs.app, name="jobs")
 app.command("eval")(evaluate)
+app.add_typer(reports.app, name="reports")
 app.add_typer(adapters.app, name="adapters")
 app.command("export")(export)
 app.add_typer(exports.app, name="exports")

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from honed.client.cli.options import AsJson, MaxTokens, Seed, Stop, System, Temperature, TopK, TopP
+from honed.client.cli.options import AsJson, MaxTokens, Seed, Stop, System, Temperature, TopK, TopP, pairs
 from honed.client.cli.output import Output, as_dict, note
 from honed.client.cli.session import session
 from honed.client.cli.values import visible
@@ -32,6 +32,13 @@ def run(
     words: Annotated[
         list[str] | None, typer.Argument(metavar="[PROMPT]...", help="The prompt; '-' or nothing reads stdin.")
     ] = None,
+    row: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SLOT=VALUE",
+            help="In place of a prompt: a value for a slot of the template it was tuned with; repeatable.",
+        ),
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Put the prompt before the model as it is, no template.")] = False,
     system: System = None,
     max_tokens: MaxTokens = None,
@@ -45,7 +52,10 @@ def run(
     """Stream one reply to stdout."""
     if raw and system is not None:
         raise typer.BadParameter("--system needs the chat template, which --raw leaves out")
-    prompt = _read_stdin() if words in (None, [], ["-"]) else " ".join(words)
+    slots = pairs("--row", "SLOT=VALUE", row)
+    if slots and (words or raw or system is not None):
+        raise typer.BadParameter("--row fills the adapter's template; it goes with no prompt, no --system and no --raw")
+    prompt = None if slots else _read_stdin() if words in (None, [], ["-"]) else " ".join(words)
     sampling: Sampling = {
         "max_tokens": max_tokens,
         "temperature": temperature,
@@ -55,7 +65,9 @@ def run(
         "stop": stop or [],
     }
     with session(ctx, as_json) as (client, out):
-        if raw:
+        if prompt is None:
+            _speak(out, client.generate(model, row=slots, **sampling))
+        elif raw:
             _speak(out, client.generate(model, prompt=prompt, **sampling))
         else:
             conversation = [*_system_message(system), {"role": "user", "content": prompt.removesuffix("\n")}]

@@ -71,7 +71,7 @@ def logs(
 def wait(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Follow a job to its end; exit with 7 if it fails."""
     with session(ctx, as_json) as (client, out):
-        present(out, follow(client, client.get_job(name).name))
+        present(client, out, follow(client, client.get_job(name).name))
 
 
 @app.command("cancel")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from honed.client.cli.options import AsJson, NoWait
+from honed.client.cli.options import AsJson, NoWait, pairs
 from honed.client.cli.output import note
 from honed.client.cli.progress import present, settle, upload_bar
 from honed.client.cli.session import session
@@ -36,7 +36,7 @@ def import_(
 
     It is uploaded from here, or taken from a path on the daemon's machine.
     """
-    expected = _digests(sha256 or [])
+    expected = pairs("--sha256", "FILE=HEX", sha256)
     if server_path and expected:
         raise typer.BadParameter("digests are checked on upload; they do not go with --server-path")
     if not server_path and not Path(path).exists():
@@ -50,7 +50,7 @@ def import_(
             with upload_bar(sum(file.stat().st_size for file in model_files(path))) as advance:
                 job = client.upload_model(model_id, path, expected, on_bytes=advance)
         if done := settle(client, out, job, wait=not no_wait):
-            present(out, done)
+            present(client, out, done)
 
 
 @app.command("ls")
@@ -84,13 +84,3 @@ def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
     with session(ctx, as_json) as (client, _):
         client.delete_model(name)
         note(f"deleted {name}")
-
-
-def _digests(pairs: list[str]) -> dict[str, str]:
-    digests: dict[str, str] = {}
-    for pair in pairs:
-        file_name, separator, digest = pair.partition("=")
-        if not (file_name and separator and digest):
-            raise typer.BadParameter(f"--sha256 must be FILE=HEX, found {pair!r}")
-        digests[file_name] = digest
-    return digests

@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from honed.client.cli.values import NOTHING, share, size, visible
+from honed.client.cli.values import NOTHING, size, visible
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from honed.v1.types_pb2 import Evaluation
 
     MessageT = TypeVar("MessageT", bound=Message)
 
@@ -28,14 +27,14 @@ class Output:
         if self.as_json:
             _print_json([as_dict(message) for message in messages])
         else:
-            _print_table([list(columns), *([cell(message) for cell in columns.values()] for message in messages)])
+            print_table([list(columns), *([cell(message) for cell in columns.values()] for message in messages)])
 
     def record(self, message: Message) -> None:
         """One message: a line a field, or a JSON object."""
         if self.as_json:
             _print_json(as_dict(message))
         else:
-            _print_table([[path, text] for path, text in _fields(as_dict(message))])
+            print_table([[path, text] for path, text in _fields(as_dict(message))])
 
     def item(self, message: Message, text: str) -> None:
         """One of a sequence of messages: `text`, or the message as a line of JSON."""
@@ -51,16 +50,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def evaluation_columns() -> Mapping[str, Callable[[Evaluation], str]]:
-    """The columns of the evaluation table."""
-    from honed.v1.types_pb2 import AnswerMode
-
-    return {
-        "SUBJECT": lambda evaluation: evaluation.subject,
-        "MODE": lambda evaluation: AnswerMode.Name(evaluation.mode).removeprefix("ANSWER_MODE_").lower(),
-        "CORRECT": lambda evaluation: f"{evaluation.correct}/{evaluation.total}",
-        "ACCURACY": lambda evaluation: share(evaluation.accuracy),
-    }
+def print_table(rows: list[list[str]]) -> None:
+    """Columns as wide as their widest cell, two spaces apart."""
+    rows = [[visible(cell) or NOTHING for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -74,14 +69,6 @@ def as_dict(message: Message) -> dict[str, Any]:
 
 def _print_json(data: object) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def _print_table(rows: list[list[str]]) -> None:
-    """Columns as wide as their widest cell, two spaces apart."""
-    rows = [[visible(cell) or NOTHING for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _fields(data: object, path: str = "") -> Iterator[tuple[str, str]]:

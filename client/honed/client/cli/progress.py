@@ -9,9 +9,11 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 import typer
-from honed.client.cli.output import Output, evaluation_columns, note
+from honed.client.cli.evaluations import evaluation_columns, evaluation_text
+from honed.client.cli.output import Output, note
+from honed.client.cli.reports import summary_text
 from honed.client.cli.session import INTERRUPTED
-from honed.client.cli.values import duration, job_state, share, visible
+from honed.client.cli.values import duration, job_state, visible
 
 if TYPE_CHECKING:
     from honed.client import Client
@@ -48,15 +50,43 @@ def follow(client: Client, name: str) -> Job:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def present(out: Output, job: Job) -> None:
-    """Prints a finished job: the job as JSON, or its evaluations and the name of what it made."""
+def present(client: Client, out: Output, job: Job) -> None:
+    """Prints a finished job: the job as JSON, or its report in short, or else its evaluations, and what it made."""
     if out.as_json:
         out.record(job)
         return
-    if job.evaluations:
-        out.listing(job.evaluations, evaluation_columns())
+    if text := _report_text(client, job):
+        print(text)
+    elif job.evaluations:
+        out.listing(job.evaluations, evaluation_columns(job.evaluations))
     if job.result:
         print(job.result)
+
+
+def report_of(client: Client, job: Job) -> str:
+    """The name of a finished job's report; empty if it made none.
+
+    Raises:
+        NotFound: What the job made has been deleted.
+    """
+    match job.WhichOneof("spec"):
+        case "evaluate":
+            return job.result
+        case "tune":
+            return client.get_adapter(job.result).report
+        case _:
+            return ""
+
+
+def _report_text(client: Client, job: Job) -> str:
+    """A finished job's report in short; empty if it made none, or it has been deleted since."""
+    from honed.client import NotFound
+
+    try:
+        report = report_of(client, job)
+        return summary_text(client, report) if report else ""
+    except NotFound:
+        return ""
 
 
 def describe(event: JobEvent) -> str:
@@ -69,11 +99,7 @@ def describe(event: JobEvent) -> str:
         case "progress":
             return f"{event.progress.step}/{event.progress.total_steps}  {_figures(event.progress)}".rstrip()
         case "evaluation":
-            evaluation = event.evaluation
-            mode = evaluation_columns()["MODE"](evaluation)
-            return (
-                f"{evaluation.subject}, {mode}: {evaluation.correct}/{evaluation.total} ({share(evaluation.accuracy)})"
-            )
+            return evaluation_text(event.evaluation)
         case "log":
             return event.log
         case _:

@@ -1,23 +1,17 @@
-"""`hone tune`, `hone eval` and `hone export`: the commands that put work into the queue."""
+"""`hone tune`: an adapter from a model and a data set."""
 # ruff: noqa: PLC0415  - heavy imports wait for the command that needs them
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from honed.client.cli.options import AsJson, NoWait
-from honed.client.cli.progress import present, settle
+from honed.client.cli.options import AsJson, Earlier, NoWait
+from honed.client.cli.output import note
+from honed.client.cli.progress import present, report_of, settle
+from honed.client.cli.reports import HtmlFile, check_waits, save
 from honed.client.cli.session import session
-from honed.client.cli.values import share
-
-if TYPE_CHECKING:
-    from honed.v1.types_pb2 import Parity
-
-FewShot = Annotated[
-    int | None, typer.Option(help="Examples shown to the base model, 0 to 64. [default: one a label, at most 16]")
-]
 
 
 class Base(StrEnum):
@@ -25,13 +19,6 @@ class Base(StrEnum):
 
     NF4 = "nf4"
     BF16 = "bf16"
-
-
-class GraphFormat(StrEnum):
-    """Formats of an export."""
-
-    ONNX_INT8 = "onnx-int8"
-    ONNX_FP32 = "onnx-fp32"
 
 
 def tune(
@@ -61,10 +48,28 @@ def tune(
     validation_fraction: Annotated[
         float | None, typer.Option(help="Share of the training rows for the validation loss. [default: 0.05]")
     ] = None,
-    few_shot: FewShot = None,
+    few_shot: Annotated[
+        int | None, typer.Option(help="Examples shown to the base model, 0 to 64. [default: one a label, at most 16]")
+    ] = None,
     skip_evaluation: Annotated[
         bool, typer.Option("--skip-evaluation", help="Leave out the evaluation before and after.")
     ] = False,
+    max_evaluation_rows: Annotated[
+        int | None, typer.Option(help="Test rows asked at most before and after. [default: 500]")
+    ] = None,
+    earlier: Earlier = None,
+    typos: Annotated[
+        int | None, typer.Option(help="Copies with typing mistakes for each training row, 0 to 10. [default: 0]")
+    ] = None,
+    casing: Annotated[int | None, typer.Option(help="Copies in another casing, 0 to 10. [default: 0]")] = None,
+    punctuation: Annotated[
+        int | None, typer.Option(help="Copies with punctuation taken away or doubled, 0 to 10. [default: 0]")
+    ] = None,
+    word_dropout: Annotated[int | None, typer.Option(help="Copies with words left out, 0 to 10. [default: 0]")] = None,
+    paraphrase: Annotated[
+        int | None, typer.Option(help="Copies that the base model has rephrased, 0 to 4. [default: 0]")
+    ] = None,
+    html: HtmlFile = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -72,8 +77,18 @@ def tune(
 
     The base before and the adapter after are evaluated on the held-out rows.
     """
+    check_waits(no_wait, html)
+    if html is not None and skip_evaluation:
+        raise typer.BadParameter("--html needs the evaluation that --skip-evaluation leaves out")
+    copies = {
+        "typos": typos,
+        "casing": casing,
+        "punctuation": punctuation,
+        "word_dropout": word_dropout,
+        "paraphrase": paraphrase,
+    }
     with session(ctx, as_json) as (client, out):
-        from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, TuneSpec
+        from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Augmentation, TuneSpec
 
         spec = TuneSpec(
             model=model,
@@ -94,63 +109,14 @@ def tune(
             validation_fraction=validation_fraction,
             few_shot=few_shot,
             skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
+            earlier_datasets=earlier,
+            augmentation=Augmentation(**copies) if any(copies.values()) else None,
         )
         if job := settle(client, out, client.tune(spec), wait=not no_wait):
-            present(out, job)
-
-
-def evaluate(
-    ctx: typer.Context,
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="models/ID, adapters/ID or exports/ID.")],
-    *,
-    data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
-    few_shot: FewShot = None,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Evaluate on a data set's test rows.
-
-    A model is asked zero-shot and few-shot, an adapter and an export as they are.
-    """
-    with session(ctx, as_json) as (client, out):
-        queued = client.evaluate(subject, data, few_shot=few_shot)
-        if job := settle(client, out, queued, wait=not no_wait):
-            present(out, job)
-
-
-def export(
-    ctx: typer.Context,
-    export_id: Annotated[str, typer.Argument(metavar="EXPORT", help="Id of the new export.")],
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="adapters/ID or models/ID.")],
-    *,
-    graph_format: Annotated[GraphFormat, typer.Option("--format", help="Format of the graph.")] = GraphFormat.ONNX_INT8,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Data set that measures the parity. [default: the adapter's own, or a built-in probe]"),
-    ] = None,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Convert into what the engine serves.
-
-    How closely the export follows its source is measured, and printed when it is done.
-    """
-    with session(ctx, as_json) as (client, out):
-        queued = client.export(export_id, source, format=graph_format.value, dataset=data)
-        if job := settle(client, out, queued, wait=not no_wait):
-            present(out, job)
-            if not out.as_json:
-                print(parity_text(client.get_export(job.result).parity))
-
-
-def parity_text(parity: Parity) -> str:
-    """The parity of an export in a few lines."""
-    ties = f"{parity.near_ties} of the others are ties within {parity.near_tie_nats:g} nats"
-    lines = [
-        f"parity on {parity.rows} rows ({parity.tokens} tokens) of {parity.source}",
-        f"same most likely token  {share(parity.top1_agreement)} ({ties})",
-        f"KL                      mean {parity.mean_kl:.2e}, max {parity.max_kl:.2e} nats",
-    ]
-    if parity.HasField("reference_accuracy") and parity.HasField("accuracy"):
-        lines.append(f"accuracy                {share(parity.accuracy)}, its source {share(parity.reference_accuracy)}")
-    return "\n".join(lines)
+            if html is not None:
+                if report := report_of(client, job):
+                    save(client, report, html)
+                else:
+                    note(f"{html} is not written: nothing was evaluated, as the data set has no test rows")
+            present(client, out, job)

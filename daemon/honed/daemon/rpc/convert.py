@@ -3,12 +3,24 @@
 from datetime import datetime
 from typing import Any
 
-from google.protobuf import duration_pb2, timestamp_pb2
-from honed.daemon.store import Job, Resource
+from google.protobuf import duration_pb2, json_format, timestamp_pb2
+from honed.daemon.store import Job, Resource, TemplateVersion
 from honed.errors import KINDS, Failure
 from honed.rpc_edge import CODES
-from honed.v1 import adapters_pb2, datasets_pb2, exports_pb2, jobs_pb2, models_pb2, types_pb2
+from honed.template_library import digest
+from honed.v1 import (
+    adapters_pb2,
+    datasets_pb2,
+    exports_pb2,
+    jobs_pb2,
+    models_pb2,
+    reports_pb2,
+    templates_pb2,
+    types_pb2,
+)
 from honed.worker.contract import Event
+
+_BUILT_IN_OWNER = "honed"
 
 
 def timestamp(time: datetime) -> timestamp_pb2.Timestamp:
@@ -79,7 +91,8 @@ def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
         mode=f"ANSWER_MODE_{data['mode'].upper()}",
         correct=data["correct"],
         total=data["total"],
-        accuracy=data["correct"] / data["total"],
+        accuracy=data["correct"] / data["total"] if data["total"] else 0.0,
+        metrics=[types_pb2.Metric(**metric) for metric in data["metrics"]],
     )
 
 
@@ -94,31 +107,61 @@ def model(stored: Resource) -> models_pb2.Model:
 
 def dataset(stored: Resource) -> datasets_pb2.Dataset:
     facts = stored.facts
-    template = facts["template"]
-    if template["labelled"]:
-        shape = datasets_pb2.DatasetShape(
-            labelled=datasets_pb2.LabelledTable(
-                text_column=template["prompt_column"],
-                label_column=template["reply_column"],
-                instruction=template["instruction"],
-            )
-        )
-    else:
-        shape = datasets_pb2.DatasetShape(
-            prompt_completion=datasets_pb2.PromptCompletion(
-                prompt_column=template["prompt_column"],
-                completion_column=template["reply_column"],
-                instruction=template["instruction"],
-            )
-        )
     return datasets_pb2.Dataset(
         **_common(stored),
-        shape=shape,
+        format=f"FILE_FORMAT_{facts['format'].upper()}",
+        shape=f"SHAPE_{facts['shape'].upper()}",
+        task=f"TASK_{facts['task'].upper()}",
+        template=template(facts["template"]) if facts["template"] else None,
+        columns={slot: datasets_pb2.Columns(names=names) for slot, names in facts["columns"].items()},
+        parameters=facts["parameters"],
         train_rows=facts["train_rows"],
         test_rows=facts["test_rows"],
         labels=facts["labels"],
+        slice_columns=facts["slice_columns"],
         size_bytes=stored.size_bytes,
+        report=json_format.ParseDict(facts["report"], datasets_pb2.DataReport()),
     )
+
+
+def preview(result: dict[str, Any]) -> datasets_pb2.PreviewDatasetResponse:
+    return datasets_pb2.PreviewDatasetResponse(
+        rows=[
+            datasets_pb2.PreviewRow(
+                row=row["row"], tokens=[datasets_pb2.PreviewToken(**token) for token in row["tokens"]]
+            )
+            for row in result["rows"]
+        ],
+        lengths=json_format.ParseDict(result["lengths"], datasets_pb2.Distribution()),
+        trained_tokens=result["trained_tokens"],
+    )
+
+
+def template(plain: dict[str, Any], owner: str = "", create_time: datetime | None = None) -> templates_pb2.Template:
+    """A template as the library and the workers write it."""
+    return templates_pb2.Template(
+        name=plain["name"],
+        version=plain["version"],
+        owner=owner,
+        create_time=timestamp(create_time) if create_time else None,
+        digest=digest(plain),
+        description=plain["description"],
+        task=plain["task"],
+        system=plain["system"],
+        user=plain["user"],
+        reply=plain["reply"],
+        slots=[templates_pb2.TemplateSlot(**slot) for slot in plain["slots"]],
+        parameters=[templates_pb2.TemplateParameter(**parameter) for parameter in plain["parameters"]],
+        verbalizer=plain["verbalizer"],
+    )
+
+
+def built_in_template(plain: dict[str, Any]) -> templates_pb2.Template:
+    return template(plain, _BUILT_IN_OWNER)
+
+
+def user_template(stored: TemplateVersion) -> templates_pb2.Template:
+    return template(stored.template, stored.owner, stored.create_time)
 
 
 def adapter(stored: Resource) -> adapters_pb2.Adapter:
@@ -137,6 +180,8 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         ),
         training=adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
         evaluations=[evaluation(each) for each in facts["evaluations"]],
+        report=facts["report"],
+        augmented_rows=facts["augmented_rows"],
     )
 
 
@@ -150,6 +195,15 @@ def export(stored: Resource) -> exports_pb2.Export:
         format=f"EXPORT_FORMAT_{facts['format'].replace('-', '_').upper()}",
         size_bytes=stored.size_bytes,
         parity=types_pb2.Parity(**facts["parity"]),
+    )
+
+
+def report(stored: Resource) -> reports_pb2.Report:
+    return reports_pb2.Report(
+        **_common(stored),
+        job=stored.job,
+        size_bytes=stored.size_bytes,
+        **stored.facts,
     )
 
 

@@ -4,29 +4,23 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
+from honed.daemon.rpc.headers import complete_header, require_labels
 from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
 from honed.daemon.rpc.receive import Receiver
-from honed.daemon.rpc.specs import range_mistakes
+from honed.daemon.rpc.templates import find_template
 from honed.daemon.store import NewResource
 from honed.errors import InvalidInput
 from honed.rpc_edge import principal
 from honed.v1 import datasets_pb2, datasets_pb2_grpc
-from honed.worker.contract import OUTPUT_FOLDER, IngestWork, Limits, PreviewWork
+from honed.worker.contract import OUTPUT_FOLDER, IngestWork, PreviewWork
 
 Context = ServicerContext[Any, Any]
-_FORMATS: dict[int, Literal["csv", "jsonl"]] = {
-    datasets_pb2.FILE_FORMAT_CSV: "csv",
-    datasets_pb2.FILE_FORMAT_JSONL: "jsonl",
-}
-_DEFAULT_TEST_FRACTION = 0.2
-_DEFAULT_INSTRUCTION = "Classify the message."
-_MAX_INSTRUCTION = 2000
 _MAX_PREVIEW_ROWS = 100
 
 
@@ -46,15 +40,12 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         core = self._core
         name = new_name("datasets", header.dataset_id, "header.dataset_id")
         core.resources.require_free(name)
-        template = _template(header.shape)
-        table_format = _FORMATS.get(header.format)
-        if table_format is None:
-            raise InvalidInput.of_field("header.format", "expected CSV or JSONL")
-        for mistake in (
-            *range_mistakes(header, "test_fraction", 0, 0.9),
-            *range_mistakes(header, "seed", 0, 2**63 - 1),
-        ):
-            raise InvalidInput.of_field(f"header.{mistake[0]}", mistake[1])
+        settings = complete_header(header)
+        template = find_template(core, header.template) if header.template else None
+        if template:
+            require_labels(header, template)
+        model = core.folder(header.model) if header.model else None
+        tokens_per_s, basis = _tuning_speed(core, header.model)
         folder = core.state.new_upload()
         try:
             await self._receive(request_iterator, folder)
@@ -64,12 +55,13 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             work = IngestWork(
                 train_file=str(folder / "train"),
                 test_file=str(test_file) if test_file.exists() else None,
-                format=table_format,
                 template=template,
-                test_fraction=header.test_fraction if header.HasField("test_fraction") else _DEFAULT_TEST_FRACTION,
-                seed=header.seed,
+                model=model,
+                tokens_per_s=tokens_per_s,
+                tokens_per_s_basis=basis,
+                **settings,
             )
-            result = await core.supervisor.run_once(work, self._limits(), folder)
+            result = await core.supervisor.run_once(work, core.ingest_limits, folder)
             core.resources.require_free(name)
             place = f"datasets/{folder.name}"
             await asyncio.to_thread(core.state.publish, folder / OUTPUT_FOLDER / "dataset", place)
@@ -114,18 +106,7 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             raise InvalidInput.of_field("rows", f"expected 0 to {_MAX_PREVIEW_ROWS}, found {request.rows}")
         core = self._core
         work = PreviewWork(core.folder(request.name), core.folder(request.model), request.rows or 3)
-        folder = core.state.new_upload()
-        try:
-            result = await core.supervisor.run_once(work, self._limits(), folder)
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        rows = [
-            datasets_pb2.PreviewRow(row=number, tokens=[datasets_pb2.PreviewToken(**token) for token in tokens])
-            for number, tokens in enumerate(result["rows"], 1)
-        ]
-        return datasets_pb2.PreviewDatasetResponse(
-            rows=rows, longest_tokens=result["longest_tokens"], total_tokens=result["total_tokens"]
-        )
+        return convert.preview(await core.ask(work))
 
     async def _receive(self, requests: AsyncIterator[datasets_pb2.UploadDatasetRequest], folder: Path) -> None:
         core = self._core
@@ -134,6 +115,8 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             receiver.write("train", b"")  # an empty table is the ingest worker's to report
             async for request in requests:
                 part = request.WhichOneof("payload")
+                if part == "train_data" and (folder / "test").exists():
+                    raise InvalidInput.of_field("train_data", "expected before all of the test data, found after it")
                 if part == "train_data":
                     receiver.write("train", request.train_data)
                 elif part == "test_data":
@@ -143,39 +126,11 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         finally:
             receiver.close()
 
-    def _limits(self) -> Limits:
-        config = self._core.config
-        return Limits(config.ingest_timeout_s, config.ingest_memory_bytes, config.ingest_timeout_s)
 
-
-def _template(shape: datasets_pb2.DatasetShape) -> dict[str, Any]:
-    """The shape as `honed.data.templates.Template` takes it.
-
-    Raises:
-        InvalidInput: no shape is given, a column is missing, or the instruction is too long.
-    """
-    kind = shape.WhichOneof("shape")
-    if kind == "labelled":
-        labelled = shape.labelled
-        for field in ("text_column", "label_column"):
-            if not getattr(labelled, field):
-                raise InvalidInput.of_field(f"header.shape.labelled.{field}", "expected a column's name")
-        columns = (labelled.text_column, labelled.label_column)
-        instruction = labelled.instruction or _DEFAULT_INSTRUCTION
-    elif kind == "prompt_completion":
-        pairs = shape.prompt_completion
-        columns = (pairs.prompt_column or "prompt", pairs.completion_column or "completion")
-        instruction = pairs.instruction
-    else:
-        raise InvalidInput.of_field("header.shape", "expected labelled or prompt_completion")
-    if len(instruction) > _MAX_INSTRUCTION:
-        raise InvalidInput.of_field(
-            f"header.shape.{kind}.instruction",
-            f"expected {_MAX_INSTRUCTION} characters at most, found {len(instruction)}",
-        )
-    return {
-        "prompt_column": columns[0],
-        "reply_column": columns[1],
-        "instruction": instruction,
-        "labelled": kind == "labelled",
-    }
+def _tuning_speed(core: Core, model: str) -> tuple[float | None, str]:
+    """Tokens per second of the newest tuning of a model on this machine, and where that figure comes from."""
+    adapter = core.resources.newest_adapter_of(model)
+    if adapter is None:
+        return None, ""
+    tokens_per_s: float = adapter.facts["training"]["tokens_per_s"]
+    return tokens_per_s, f"{adapter.name} was tuned here at {tokens_per_s:.0f} tokens/s"

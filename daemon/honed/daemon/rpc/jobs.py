@@ -1,7 +1,8 @@
 """JobService: puts jobs into the queue, shows them, streams their events, ends them."""
 
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +10,8 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
-from honed.daemon.rpc.specs import complete_export, complete_tune, range_mistakes
+from honed.daemon.rpc.names import check_name, check_names, new_name, next_token, page_bounds
+from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune
 from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
@@ -19,6 +20,7 @@ from honed.worker.contract import EvaluateWork, ExportWork, TuneWork, Work
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
+_MAX_SUBJECTS = 8
 
 
 class JobService(jobs_pb2_grpc.JobServiceServicer):
@@ -37,8 +39,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             work, inputs, makes = self._tune(spec.tune)
         elif kind == "evaluate":
             spec.evaluate.CopyFrom(request.job.evaluate)
-            work, inputs = self._evaluate(spec.evaluate)
-            makes = dict[str, Makes]()
+            work, inputs, makes = self._evaluate(spec.evaluate)
         elif kind == "export":
             spec.export.CopyFrom(request.job.export)
             work, inputs, makes = self._export(spec.export)
@@ -116,26 +117,45 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         name = new_name("adapters", spec.adapter_id, "job.tune.adapter_id")
         settings = complete_tune(spec)
         core = self._core
-        work = TuneWork(model=core.folder(spec.model), dataset=core.folder(spec.dataset), **settings)
+        if spec.earlier_datasets:
+            self._require_test_rows(spec.dataset, "job.tune.dataset")
+        evaluate = not spec.skip_evaluation and core.resources.get(spec.dataset).facts["test_rows"] > 0
+        work = TuneWork(
+            model=core.folder(spec.model),
+            dataset=core.folder(spec.dataset),
+            model_name=spec.model,
+            dataset_name=spec.dataset,
+            adapter_name=name,
+            evaluate=evaluate,
+            earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.tune.earlier_datasets"),
+            **settings,
+        )
+        report = _new_report() if evaluate else {}
+        facts = {
+            "spec": spec.SerializeToString().hex(),
+            "report": next((made.name for made in report.values()), ""),
+        }
         parents = (spec.model, spec.dataset)
-        return work, parents, {"adapter": Makes(name, parents, {"spec": spec.SerializeToString().hex()})}
+        return work, (*parents, *spec.earlier_datasets), {"adapter": Makes(name, parents, facts)} | report
 
-    def _evaluate(self, spec: jobs_pb2.EvaluateSpec) -> tuple[Work, tuple[str, ...]]:
-        check_name(spec.subject, "job.evaluate.subject", "models", "adapters", "exports")
+    def _evaluate(self, spec: jobs_pb2.EvaluateSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
+        if not 1 <= len(spec.subjects) <= _MAX_SUBJECTS:
+            raise InvalidInput.of_field(
+                "job.evaluate.subjects", f"expected 1 to {_MAX_SUBJECTS}, found {len(spec.subjects)}"
+            )
+        check_names(spec.subjects, "job.evaluate.subjects", "models", "adapters", "exports")
         check_name(spec.dataset, "job.evaluate.dataset", "datasets")
-        if mistakes := range_mistakes(spec, "few_shot", 0, 64):
-            raise InvalidInput.of_field("job.evaluate.few_shot", mistakes[0][1])
         self._require_test_rows(spec.dataset, "job.evaluate.dataset")
         core = self._core
-        collection = spec.subject.partition("/")[0]
+        settings = complete_evaluate(spec, core.resources.get(spec.dataset).facts["slice_columns"])
         work = EvaluateWork(
             dataset=core.folder(spec.dataset),
-            model=core.folder(self._base_of(spec.subject)),
-            adapter=core.folder(spec.subject) if collection == "adapters" else None,
-            export=core.folder(spec.subject) if collection == "exports" else None,
-            few_shot=spec.few_shot if spec.HasField("few_shot") else None,
+            dataset_name=spec.dataset,
+            subjects=[self._subject(name) for name in spec.subjects],
+            earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.evaluate.earlier_datasets"),
+            **settings,
         )
-        return work, (spec.subject, spec.dataset)
+        return work, (*spec.subjects, spec.dataset, *spec.earlier_datasets), _new_report()
 
     def _export(self, spec: jobs_pb2.ExportSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
         check_name(spec.source, "job.export.source", "adapters", "models")
@@ -160,6 +180,25 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         facts = {"source": spec.source, "model": model}
         return work, inputs, {"export": Makes(name, tuple(dict.fromkeys((spec.source, model))), facts)}
 
+    def _subject(self, name: str) -> dict[str, str]:
+        """A subject as EvaluateWork takes it."""
+        folder = self._core.folder(name)
+        return {
+            "name": name,
+            "model": self._core.folder(self._base_of(name)),
+            "adapter": folder if name.startswith("adapters/") else "",
+            "export": folder if name.startswith("exports/") else "",
+        }
+
+    def _earlier(self, names: Sequence[str], dataset: str, field: str) -> list[dict[str, str]]:
+        """The data sets on which forgetting is measured, as workers take them."""
+        check_names(names, field, "datasets")
+        if dataset in names:
+            raise InvalidInput.of_field(field, f"{dataset} is the job's own data set; expected other ones")
+        for name in names:
+            self._require_test_rows(name, field)
+        return [{"name": name, "folder": self._core.folder(name)} for name in names]
+
     def _base_of(self, name: str) -> str:
         """The model below a model, adapter or export."""
         resource = self._core.resources.get(name)
@@ -170,3 +209,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     def _require_test_rows(self, dataset: str, field: str) -> None:
         if not self._core.resources.get(dataset).facts["test_rows"]:
             raise InvalidInput.of_field(field, f"{dataset} has no test rows; add it with a test split or a test file")
+
+
+def _new_report() -> dict[str, Makes]:
+    """A report under a name that is free; it outlives what it is about."""
+    return {"report": Makes(f"reports/{secrets.token_hex(6)}", (), {})}

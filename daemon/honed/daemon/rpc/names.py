@@ -1,9 +1,13 @@
 """Resource names and page tokens as they come from outside. A name never becomes a path."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 from honed.errors import InvalidInput
 
+T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DEFAULT_PAGE = 50
 _MAX_PAGE = 1000
@@ -34,6 +38,23 @@ def check_name(name: str, field: str, *collections: str) -> str:
         expected = " or ".join(f"{each}/{{id}}" for each in collections)
         raise InvalidInput.of_field(field, f"expected {expected}, found {name[:80]!r}")
     return name
+
+
+def check_names(names: Sequence[str], field: str, *collections: str) -> None:
+    """Names that should be of one of the collections, each given once.
+
+    Raises:
+        InvalidInput: one is not.
+    """
+    for name in names:
+        check_name(name, field, *collections)
+    if twice := repeated(names):
+        raise InvalidInput.of_field(field, f"{twice[0]} is given twice")
+
+
+def repeated(values: Iterable[T]) -> list[T]:
+    """Those that are given more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def page_bounds(page_size: int, page_token: str) -> tuple[int, int]:

@@ -1,27 +1,40 @@
 """Specs of CreateJob: every field checked, every default filled in. Pure; the defaults are those of jobs.proto."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+from honed.daemon.rpc.names import repeated
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
+
+EPOCHS = 3.0  # default of TuneSpec
+MAX_SEED = 2**63 - 1
+_MAX_SHOTS = 64
+_MAX_ROWS = 10_000_000
 
 # field: (default, low, high, low itself allowed)
 _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "rank": (16, 1, 512, True),
     "dropout": (0.0, 0, 0.9, True),
     "learning_rate": (1e-3, 0, 1, False),
-    "epochs": (3.0, 0, 1000, False),
+    "epochs": (EPOCHS, 0, 1000, False),
     "max_steps": (None, 1, 10_000_000, True),
     "batch_size": (16, 1, 4096, True),
     "warmup_fraction": (0.06, 0, 1, True),
     "max_gradient_norm": (1.0, 0, 1e6, False),
     "weight_decay": (0.0, 0, 1, True),
-    "seed": (0, 0, 2**63 - 1, True),
+    "seed": (0, 0, MAX_SEED, True),
     "validation_fraction": (0.05, 0, 0.5, True),
-    "few_shot": (None, 0, 64, True),
+    "few_shot": (None, 0, _MAX_SHOTS, True),
+    "max_evaluation_rows": (500, 1, _MAX_ROWS, True),
 }
+_MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
+_SHOT_CHOICES: dict[int, Literal["per_label", "similar"]] = {
+    jobs_pb2.SHOT_CHOICE_PER_LABEL: "per_label",
+    jobs_pb2.SHOT_CHOICE_SIMILAR: "similar",
+}
 _FORMATS: dict[int, Literal["onnx-int8", "onnx-fp32"]] = {
     jobs_pb2.EXPORT_FORMAT_ONNX_INT8: "onnx-int8",
     jobs_pb2.EXPORT_FORMAT_ONNX_FP32: "onnx-fp32",
@@ -47,12 +60,15 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
-    if mistakes:
-        raise InvalidInput(
-            "; ".join(f"{field}: {what}" for field, what in mistakes),
-            reason="FIELD_INVALID",
-            violations=tuple((f"job.tune.{field}", what) for field, what in mistakes),
-        )
+    copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
+    mistakes += [
+        (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
+        for kind, count in copies.items()
+        if not 0 <= count <= _MAX_COPIES[kind]
+    ]
+    if spec.skip_evaluation and spec.earlier_datasets:
+        mistakes.append(("earlier_datasets", "refused beside skip_evaluation, which measures nothing"))
+    raise_mistakes("job.tune", mistakes)
     optional = {field: getattr(spec, field) if spec.HasField(field) else None for field in ("max_steps", "few_shot")}
     numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
     return (
@@ -60,9 +76,51 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         | optional
         | {
             "base_precision": _PRECISIONS[spec.base_precision],
-            "evaluate": not spec.skip_evaluation,
+            "augmentation": {kind: count for kind, count in copies.items() if count},
         }
     )
+
+
+def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str]) -> dict[str, Any]:
+    """Fills the defaults into `spec` and returns the settings as EvaluateWork takes them.
+
+    Args:
+        slice_columns: those that the data set has.
+
+    Raises:
+        InvalidInput: a value is out of range, unknown or given twice; `violations` lists all of them.
+    """
+    mistakes = [
+        ("shots", f"expected 0 to {_MAX_SHOTS}, found {count}") for count in spec.shots if not 0 <= count <= _MAX_SHOTS
+    ]
+    mistakes += [("shots", f"{count} is given twice") for count in repeated(spec.shots)]
+    mistakes += [
+        (
+            "slice_columns",
+            f"{column[:80]!r} is none of the data set's: {', '.join(slice_columns)[:500] or 'it has none'}",
+        )
+        for column in spec.slice_columns
+        if column not in slice_columns
+    ]
+    mistakes += [("slice_columns", f"{column[:80]!r} is given twice") for column in repeated(spec.slice_columns)]
+    if not spec.slice_columns:
+        spec.slice_columns.extend(slice_columns)
+    if spec.shot_choice == jobs_pb2.SHOT_CHOICE_UNSPECIFIED:
+        spec.shot_choice = jobs_pb2.SHOT_CHOICE_PER_LABEL
+    if spec.shot_choice not in _SHOT_CHOICES:
+        mistakes.append(("shot_choice", f"expected PER_LABEL or SIMILAR, found {spec.shot_choice}"))
+    mistakes += range_mistakes(spec, "max_rows", 1, _MAX_ROWS)
+    if not spec.HasField("seed"):
+        spec.seed = 0
+    mistakes += range_mistakes(spec, "seed", 0, MAX_SEED)
+    raise_mistakes("job.evaluate", mistakes)
+    return {
+        "shots": list(spec.shots),
+        "shot_choice": _SHOT_CHOICES[spec.shot_choice],
+        "slice_columns": list(spec.slice_columns),
+        "max_rows": spec.max_rows if spec.HasField("max_rows") else None,
+        "seed": spec.seed,
+    }
 
 
 def complete_export(spec: jobs_pb2.ExportSpec) -> Literal["onnx-int8", "onnx-fp32"]:
@@ -82,3 +140,13 @@ def range_mistakes(message: Message, field: str, low: float, high: float, closed
     if (low <= value if closed else low < value) and value <= high:
         return []
     return [(field, f"expected {'' if closed else 'above '}{low:g} to {high:g}, found {value:g}")]
+
+
+def raise_mistakes(where: str, mistakes: Sequence[tuple[str, str]]) -> None:
+    """Raises InvalidInput if there is a mistake; `violations` names each by its field below `where`."""
+    if mistakes:
+        raise InvalidInput(
+            "; ".join(f"{field}: {what}" for field, what in mistakes),
+            reason="FIELD_INVALID",
+            violations=tuple((f"{where}.{field}", what) for field, what in mistakes),
+        )

@@ -3,6 +3,7 @@
 from honed.daemon.store.database import Database
 from honed.daemon.store.jobs import LIVE, Job, JobStore, Makes, NewJob
 from honed.daemon.store.resources import Collection, NewResource, Resource, ResourceStore
+from honed.daemon.store.templates import TemplateStore, TemplateVersion
 
 __all__ = [
     "LIVE",
@@ -15,4 +16,6 @@ __all__ = [
     "NewResource",
     "Resource",
     "ResourceStore",
+    "TemplateStore",
+    "TemplateVersion",
 ]

@@ -85,6 +85,12 @@ WHERE resource_parents.parent = :parent AND resources.collection = :collection
   AND json_extract(resources.facts, '$.source') = :parent
 ORDER BY resources.number DESC LIMIT 1;
 
+-- The newest adapter tuned on this model.
+-- name: newest_adapter
+SELECT resources.* FROM resources JOIN resource_parents ON resource_parents.child = resources.number
+WHERE resource_parents.parent = :model AND resources.collection = 'adapters'
+ORDER BY resources.number DESC LIMIT 1;
+
 -- name: children
 SELECT resources.name FROM resources JOIN resource_parents ON resource_parents.child = resources.number
 WHERE resource_parents.parent = :parent ORDER BY resources.number;
@@ -94,3 +100,23 @@ DELETE FROM resources WHERE number = :number;
 
 -- name: all_folders
 SELECT folder FROM resources;
+
+-- name: insert_template
+INSERT INTO templates (id, version, owner, create_time, digest, spec)
+VALUES (:id, :version, :owner, :create_time, :digest, :spec)
+RETURNING *;
+
+-- name: template_version
+SELECT * FROM templates WHERE id = :id AND version = :version;
+
+-- name: newest_template_version
+SELECT * FROM templates WHERE id = :id ORDER BY version DESC LIMIT 1;
+
+-- The newest version of each template, the newest first.
+-- name: page_of_templates
+SELECT * FROM templates
+WHERE number IN (SELECT MAX(number) FROM templates GROUP BY id) AND number < :before
+ORDER BY number DESC LIMIT :limit;
+
+-- name: delete_template
+DELETE FROM templates WHERE id = :id RETURNING id;

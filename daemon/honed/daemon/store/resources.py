@@ -1,5 +1,5 @@
-"""Models, data sets, adapters and exports in the database: one table, since all four are published, listed, looked up
-and deleted by the same rules; what differs between them is in `facts`."""
+"""Models, data sets, adapters, exports and reports in the database: one table, since all of them are published, listed,
+looked up and deleted by the same rules; what differs between them is in `facts`."""
 
 import json
 import sqlite3
@@ -11,7 +11,7 @@ from honed.daemon.store.database import Database
 from honed.errors import AlreadyExists, NotFound, WrongState
 from honed.worker.contract import now
 
-Collection = Literal["models", "datasets", "adapters", "exports"]
+Collection = Literal["models", "datasets", "adapters", "exports", "reports"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,11 @@ class ResourceStore:
     def newest_export_of(self, source: str) -> Resource | None:
         """The newest export made of a model or adapter."""
         row = self._database.row("newest_child", parent=source, collection="exports")
+        return Resource.of(row) if row else None
+
+    def newest_adapter_of(self, model: str) -> Resource | None:
+        """The newest adapter tuned on a model."""
+        row = self._database.row("newest_adapter", model=model)
         return Resource.of(row) if row else None
 
     def delete(self, name: str, *also: str) -> list[Resource]:

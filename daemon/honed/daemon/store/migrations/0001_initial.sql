@@ -38,11 +38,11 @@ CREATE TABLE events (
   PRIMARY KEY (job, sequence)
 ) STRICT, WITHOUT ROWID;
 
--- Models, data sets, adapters and exports: what a finished job or upload left behind.
+-- Models, data sets, adapters, exports and reports: what a finished job or upload left behind.
 CREATE TABLE resources (
   number      INTEGER PRIMARY KEY AUTOINCREMENT,
   name        TEXT NOT NULL UNIQUE,               -- 'models/smollm2'
-  collection  TEXT NOT NULL CHECK (collection IN ('models', 'datasets', 'adapters', 'exports')),
+  collection  TEXT NOT NULL CHECK (collection IN ('models', 'datasets', 'adapters', 'exports', 'reports')),
   owner       TEXT NOT NULL,
   create_time TEXT NOT NULL,
   job         TEXT NOT NULL,                      -- 'jobs/{id}', '' for an upload
@@ -58,3 +58,15 @@ CREATE TABLE resource_parents (
   parent TEXT NOT NULL REFERENCES resources (name) ON DELETE RESTRICT,
   PRIMARY KEY (child, parent)
 ) STRICT, WITHOUT ROWID;
+
+-- Templates that users wrote. A version is never changed; deleting a template deletes all of its versions.
+CREATE TABLE templates (
+  number      INTEGER PRIMARY KEY AUTOINCREMENT,
+  id          TEXT NOT NULL,
+  version     INTEGER NOT NULL,                   -- from 1, without gaps
+  owner       TEXT NOT NULL,
+  create_time TEXT NOT NULL,
+  digest      TEXT NOT NULL,                      -- honed.template_library.digest of `spec`
+  spec        TEXT NOT NULL,                      -- JSON: the template without its name and version
+  UNIQUE (id, version)
+) STRICT;

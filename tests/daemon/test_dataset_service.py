@@ -1,0 +1,159 @@
+import pytest
+from honed.daemon.rpc.datasets import DatasetService
+from honed.errors import InvalidInput, NotFound
+from honed.template_library import BUILT_IN
+from honed.v1.datasets_pb2 import (
+    Columns,
+    DeleteDatasetRequest,
+    PreviewDatasetRequest,
+    UploadDatasetHeader,
+    UploadDatasetRequest,
+)
+
+CLASSIFIED = {"text": Columns(names=["message"]), "label": Columns(names=["category"])}
+
+
+@pytest.fixture
+def service(core, dataset_facts):
+    core.supervisor.result = {"digest": "cd" * 32, "size_bytes": 9, "facts": dataset_facts}
+    return DatasetService(core)
+
+
+@pytest.fixture
+def upload(service):
+    async def upload(*payloads, **header):
+        async def stream():
+            yield UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="d", **header))
+            for field, data in payloads or [("train_data", b"rows")]:
+                yield UploadDatasetRequest(**{field: data})
+
+        return await service.UploadDataset(stream(), None)
+
+    return upload
+
+
+def refused(caught):
+    return [field for field, _ in caught.value.violations]
+
+
+async def test_a_table_goes_to_a_worker_and_what_it_makes_is_published(core, upload):
+    made = await upload(("train_data", b"ro"), ("train_data", b"ws"), columns=CLASSIFIED, seed=3)
+    (work,) = core.supervisor.works
+    assert (work.template, work.shape, work.seed) == (BUILT_IN["classify"], "table", 3)
+    assert (work.test_file, work.model, work.tokens_per_s, work.tokens_per_s_basis) == (None, None, None, "")
+    assert (made.name, made.owner, made.digest, made.train_rows) == ("datasets/d", "owner", "cd" * 32, 80)
+    stored = core.resources.get("datasets/d")
+    assert (core.state.path / stored.folder / "rows").read_bytes() == b"rows"
+    assert not list(core.state.uploads.iterdir())
+
+
+async def test_the_worker_may_use_all_threads_within_its_limits(core, upload):
+    await upload()
+    limits = core.supervisor.limits
+    assert (limits.cpu_s, limits.memory_bytes, limits.wall_s) == (2 * 10, 1 << 30, 10)
+
+
+async def test_a_shape_that_is_detected_gets_no_template(core, upload):
+    await upload()
+    assert (core.supervisor.works[0].template, core.supervisor.works[0].shape) == (None, None)
+
+
+async def test_a_users_template_goes_along_in_its_newest_version(core, upload):
+    for digest in ("1", "2"):
+        core.templates.add("templates/mine", "owner", digest, {"task": "extract", "user": digest})
+    await upload(template="templates/mine")
+    assert core.supervisor.works[0].template == {
+        "name": "templates/mine",
+        "version": 2,
+        "task": "extract",
+        "user": "2",
+    }
+
+
+async def test_a_template_or_model_that_does_not_exist_is_not_found(core, upload):
+    for values, reason in (
+        ({"template": "templates/none"}, "TEMPLATE_NOT_FOUND"),
+        ({"model": "models/none"}, "MODEL_NOT_FOUND"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            await upload(**values)
+        assert caught.value.reason == reason
+    assert core.supervisor.works == []
+
+
+async def test_words_for_labels_are_refused_where_there_are_none(core, upload):
+    with pytest.raises(InvalidInput) as caught:
+        await upload(template="templates/extract", verbalizer={"1": "good"})
+    assert refused(caught) == ["header.verbalizer"]
+    assert core.supervisor.works == []
+
+
+async def test_the_tuning_time_is_estimated_from_the_newest_tuning_of_the_same_model(core, upload, publish):
+    publish("models/m")
+    publish("models/n")
+    await upload(model="models/m")
+    assert (core.supervisor.works[-1].tokens_per_s, core.supervisor.works[-1].tokens_per_s_basis) == (None, "")
+    for name, model, speed in (("a", "m", 100.0), ("b", "m", 755.6), ("c", "n", 5.0)):
+        publish(f"adapters/{name}", (f"models/{model}",), training={"tokens_per_s": speed})
+    core.resources.delete("datasets/d")
+    await upload(model="models/m")
+    work = core.supervisor.works[-1]
+    assert (work.model, work.model_name) == (core.folder("models/m"), "models/m")
+    assert work.tokens_per_s == 755.6
+    assert work.tokens_per_s_basis == "adapters/b was tuned here at 756 tokens/s"
+
+
+async def test_a_data_set_does_not_hold_the_model_it_was_measured_with(core, upload, publish):
+    publish("models/m")
+    await upload(model="models/m")
+    core.resources.delete("models/m")
+
+
+async def test_a_test_table_comes_after_the_training_table(core, upload):
+    await upload(("train_data", b"a"), ("test_data", b"b"))
+    assert core.supervisor.works[0].test_file is not None
+    core.resources.delete("datasets/d")
+    for payloads in (
+        [("train_data", b"a"), ("test_data", b"b"), ("train_data", b"c")],
+        [("test_data", b"b"), ("train_data", b"c")],
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            await upload(*payloads)
+        assert refused(caught) == ["train_data"]
+    assert not list(core.state.uploads.iterdir())
+
+
+async def test_a_test_table_and_a_share_for_the_test_exclude_each_other(core, upload):
+    with pytest.raises(InvalidInput) as caught:
+        await upload(("train_data", b"a"), ("test_data", b"b"), test_fraction=0.2)
+    assert refused(caught) == ["header.test_fraction"]
+
+
+async def test_a_refused_table_leaves_nothing(core, upload):
+    core.supervisor.result = InvalidInput("bad", reason="ROWS_INVALID")
+    with pytest.raises(InvalidInput, match="bad"):
+        await upload()
+    assert core.resources.find("datasets/d") is None
+    assert not list(core.state.uploads.iterdir())
+    assert not list((core.state.path / "datasets").iterdir())
+
+
+async def test_a_preview_shows_rows_by_their_number(core, service, upload, publish):
+    publish("models/m")
+    await upload()
+    core.supervisor.result = {
+        "rows": [{"row": "4", "tokens": [{"id": 1, "text": "a", "trained": False}]}],
+        "lengths": {"total": "1"},
+        "trained_tokens": 0,
+    }
+    response = await service.PreviewDataset(PreviewDatasetRequest(name="datasets/d", model="models/m"), None)
+    assert ([row.row for row in response.rows], response.lengths.total) == (["4"], 1)
+    assert core.supervisor.works[-1].rows == 3
+    with pytest.raises(InvalidInput):
+        await service.PreviewDataset(PreviewDatasetRequest(name="datasets/d", model="models/m", rows=101), None)
+
+
+async def test_a_deleted_data_set_takes_its_files_along(core, service, upload):
+    await upload()
+    await service.DeleteDataset(DeleteDatasetRequest(name="datasets/d"), None)
+    assert not list((core.state.path / "datasets").iterdir())

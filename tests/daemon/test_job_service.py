@@ -1,0 +1,178 @@
+import re
+
+import pytest
+from honed.daemon.rpc.jobs import JobService
+from honed.errors import InvalidInput, NotFound, WrongState
+from honed.v1.jobs_pb2 import Augmentation, CreateJobRequest, EvaluateSpec, ExportSpec, Job, TuneSpec
+from honed.worker.contract import EvaluateWork, TuneWork
+
+
+@pytest.fixture
+def service(core, publish, dataset_facts):
+    """With two models, data sets, and an adapter and an export of each model."""
+    publish("datasets/d", **dataset_facts)
+    publish("datasets/old", **dataset_facts)
+    publish("datasets/untested", **dataset_facts | {"test_rows": 0})
+    for model, adapter, export in (("m", "a", "e"), ("n", "b", "f")):
+        spec = TuneSpec(model=f"models/{model}", dataset="datasets/d").SerializeToString().hex()
+        publish(f"models/{model}")
+        publish(
+            f"adapters/{adapter}",
+            (f"models/{model}", "datasets/d"),
+            spec=spec,
+            contract={},
+            training={"seconds": 1.0},
+            evaluations=[],
+            report="",
+            augmented_rows={},
+        )
+        publish(
+            f"exports/{export}",
+            (f"adapters/{adapter}", f"models/{model}"),
+            source=f"adapters/{adapter}",
+            model=f"models/{model}",
+        )
+    return JobService(core)
+
+
+@pytest.fixture
+def create(core, service):
+    """Queues a job and gives it as the store keeps it."""
+
+    async def create(job):
+        message = await service.CreateJob(CreateJobRequest(job=job), None)
+        return core.jobs.get(message.name.removeprefix("jobs/"))
+
+    return create
+
+
+def tuning(**values):
+    return Job(tune=TuneSpec(**{"model": "models/m", "dataset": "datasets/d", "adapter_id": "new", **values}))
+
+
+def evaluation(*subjects, **values):
+    return Job(evaluate=EvaluateSpec(subjects=subjects, **{"dataset": "datasets/d", **values}))
+
+
+async def refusal(create, job):
+    with pytest.raises(InvalidInput) as caught:
+        await create(job)
+    ((field, what),) = caught.value.violations
+    return field, what
+
+
+async def test_a_tuning_reaches_the_worker_with_names_folders_and_defaults(core, create):
+    job = await create(tuning(earlier_datasets=["datasets/old"], augmentation=Augmentation(casing=2)))
+    work = TuneWork(**job.work)
+    assert (work.model, work.model_name) == (core.folder("models/m"), "models/m")
+    assert (work.dataset, work.dataset_name) == (core.folder("datasets/d"), "datasets/d")
+    assert (work.adapter_name, work.evaluate, work.max_evaluation_rows) == ("adapters/new", True, 500)
+    assert work.earlier == [{"name": "datasets/old", "folder": core.folder("datasets/old")}]
+    assert work.augmentation == {"casing": 2}
+
+
+async def test_a_tuning_that_measures_makes_an_adapter_and_its_report(create):
+    job = await create(tuning())
+    adapter, report = job.makes["adapter"], job.makes["report"]
+    assert list(job.makes) == ["adapter", "report"]
+    assert (job.target, adapter.name, adapter.parents) == ("adapters/new", "adapters/new", ("models/m", "datasets/d"))
+    assert re.fullmatch(r"reports/[0-9a-f]{12}", report.name)
+    assert (report.parents, report.facts) == ((), {})
+    assert adapter.facts["report"] == report.name
+    spec = TuneSpec.FromString(bytes.fromhex(adapter.facts["spec"]))
+    assert (spec.rank, spec.max_evaluation_rows) == (16, 500)
+
+
+@pytest.mark.parametrize("values", [{"skip_evaluation": True}, {"dataset": "datasets/untested"}])
+async def test_a_tuning_that_measures_nothing_makes_no_report(create, values):
+    job = await create(tuning(**values))
+    assert list(job.makes) == ["adapter"]
+    assert job.makes["adapter"].facts["report"] == ""
+    assert job.work["evaluate"] is False
+
+
+async def test_an_earlier_data_set_is_read_but_nothing_is_made_from_it(core, create):
+    job = await create(tuning(earlier_datasets=["datasets/old"]))
+    with pytest.raises(WrongState, match=job.name):
+        core.resources.delete("datasets/old")
+    core.jobs.set_state(job, "CANCELLED")
+    core.resources.delete("datasets/old")
+
+
+async def test_every_subject_of_an_evaluation_comes_with_its_base(core, create):
+    job = await create(evaluation("models/m", "adapters/b", "exports/e", shots=[0, 4], max_rows=10))
+    work = EvaluateWork(**job.work)
+    assert work.subjects == [
+        {"name": "models/m", "model": core.folder("models/m"), "adapter": "", "export": ""},
+        {"name": "adapters/b", "model": core.folder("models/n"), "adapter": core.folder("adapters/b"), "export": ""},
+        {"name": "exports/e", "model": core.folder("models/m"), "adapter": "", "export": core.folder("exports/e")},
+    ]
+    assert (work.dataset, work.dataset_name) == (core.folder("datasets/d"), "datasets/d")
+    assert (work.shots, work.shot_choice, work.max_rows, work.seed) == ([0, 4], "per_label", 10, 0)
+    assert work.slice_columns == ["region", "product"]
+
+
+async def test_an_evaluation_makes_a_report_of_its_own(core, create):
+    first = await create(evaluation("adapters/a", "adapters/b", earlier_datasets=["datasets/old"]))
+    second = await create(evaluation("adapters/a"))
+    assert first.target != second.target
+    assert re.fullmatch(r"reports/[0-9a-f]{12}", first.target)
+    assert first.makes["report"].parents == ()
+    with pytest.raises(WrongState, match=first.name):
+        core.resources.delete("datasets/old")
+
+
+@pytest.mark.parametrize(
+    ("job", "field", "part"),
+    [
+        (evaluation(), "job.evaluate.subjects", "found 0"),
+        (evaluation(*["models/m"] * 9), "job.evaluate.subjects", "found 9"),
+        (evaluation("models/m", "exports/e", "models/m"), "job.evaluate.subjects", "models/m is given twice"),
+        (evaluation("datasets/d"), "job.evaluate.subjects", "'datasets/d'"),
+        (evaluation("models/m", dataset="d"), "job.evaluate.dataset", "'d'"),
+        (evaluation("models/m", dataset="datasets/untested"), "job.evaluate.dataset", "no test rows"),
+        (evaluation("models/m", slice_columns=["colour"]), "job.evaluate.slice_columns", "region, product"),
+        (
+            evaluation("models/m", earlier_datasets=["datasets/untested"]),
+            "job.evaluate.earlier_datasets",
+            "datasets/untested has no test rows",
+        ),
+        (evaluation("models/m", earlier_datasets=["datasets/d"]), "job.evaluate.earlier_datasets", "own data set"),
+        (
+            evaluation("models/m", earlier_datasets=["datasets/old", "datasets/old"]),
+            "job.evaluate.earlier_datasets",
+            "twice",
+        ),
+        (tuning(earlier_datasets=["models/m"]), "job.tune.earlier_datasets", "'models/m'"),
+        (tuning(earlier_datasets=["datasets/untested"]), "job.tune.earlier_datasets", "no test rows"),
+        (
+            tuning(dataset="datasets/untested", earlier_datasets=["datasets/old"]),
+            "job.tune.dataset",
+            "datasets/untested has no test rows",
+        ),
+        (tuning(max_evaluation_rows=0), "job.tune.max_evaluation_rows", "found 0"),
+    ],
+)
+async def test_a_job_that_cannot_be_done_is_refused_by_its_field(core, create, job, field, part):
+    name, what = await refusal(create, job)
+    assert name == field
+    assert part in what
+    assert core.jobs.live() == []
+
+
+async def test_what_does_not_exist_is_not_found(create):
+    for job, reason in (
+        (evaluation("models/m", "exports/none"), "EXPORT_NOT_FOUND"),
+        (evaluation("models/m", dataset="datasets/none"), "DATASET_NOT_FOUND"),
+        (evaluation("models/m", earlier_datasets=["datasets/none"]), "DATASET_NOT_FOUND"),
+        (tuning(earlier_datasets=["datasets/none"]), "DATASET_NOT_FOUND"),
+    ):
+        with pytest.raises(NotFound) as caught:
+            await create(job)
+        assert caught.value.reason == reason
+
+
+async def test_the_parity_of_an_export_is_measured_on_the_adapters_own_test_rows(core, create):
+    job = await create(Job(export=ExportSpec(source="adapters/a", export_id="new")))
+    assert job.work["dataset_name"] == "datasets/d"
+    assert (job.work["adapter"], job.target) == (core.folder("adapters/a"), "exports/new")
