@@ -1,86 +1,86 @@
+import orjson
 import pytest
-from honed.data import Prepared, Template, prepare
-from honed.errors import InvalidInput
+from honed.data import Example, Message, Prepared, Template, bind
+from honed.template_library import BUILT_IN
 
-LABELLED = Template("text", "label", "Classify the message.", labelled=True)
-PAIRS = Template("text", "label", "", labelled=False)
-TABLE = "text,label\n" + "".join(f"ä {i},{'even' if i % 2 == 0 else 'odd'}\n" for i in range(20))
-
-
-@pytest.fixture
-def run(tmp_path):
-    def run(train=TABLE, test=None, template=LABELLED, fraction=0.2, seed=0):
-        files = [tmp_path / "train", tmp_path / "test"]
-        files[0].write_text(train)
-        if test is not None:
-            files[1].write_text(test)
-        return prepare(files[0], None if test is None else files[1], "csv", template, fraction, seed)
-
-    return run
+BOUND = bind(Template.from_json(BUILT_IN["classify"]), {"text": ["ask"]}, {}, {"no": "nein"}, "", ["ask", "label"])
+EMPTY = Prepared("table", "classify", BOUND, ("nein", "yes"), ("region",))
+TRAIN = (
+    Example((Message("system", "S"), Message("user", "ä\n1")), "yes", row="1"),
+    Example((Message("user", "a"), Message("assistant", "b", trained=False), Message("user", "c")), "no", row="3"),
+)
+TEST = (
+    Example((Message("user", "2"),), "no", ("nein", "nope"), row="2", columns={"region": "north"}),
+    Example((Message("user", "2"),), "yes", rejected="no", row="test 1"),
+    Example((), "bare text", row="test 2 (1 of 3)"),
+)
 
 
-def refusal(run, **arguments):
-    with pytest.raises(InvalidInput) as caught:
-        run(**arguments)
-    return caught.value
-
-
-def test_what_is_written_is_what_is_loaded(run, tmp_path):
-    prepared = run()
-    folder = tmp_path / "data"
+def written(folder, empty=EMPTY, train=TRAIN, test=TEST):
+    """The digest of a data set written to a new folder."""
     folder.mkdir()
-    prepared.write(folder)
-    assert Prepared.load(folder) == prepared
-    assert prepared.labels == ("even", "odd")
-    assert (len(prepared.train), len(prepared.test)) == (16, 4)
+    with empty.writer(folder) as writer:
+        for example in train:
+            writer.train(orjson.dumps(example.to_json(), option=orjson.OPT_APPEND_NEWLINE))
+        for example in test:
+            writer.test(example)
+    assert (writer.train_rows, writer.test_rows) == (len(train), len(test))
+    return writer.digest
 
 
-def test_the_digest_changes_with_the_rows_the_split_and_the_template(run, tmp_path):
-    other_template = Template("text", "label", "Sort the message.", labelled=True)
-    variants = [{}, {"seed": 1}, {"train": TABLE + "x,odd\n"}, {"template": other_template}, {"fraction": 0.5}, {}]
-    digests = [run(**variant).write(tmp_path) for variant in variants]
-    assert digests[0] == digests[-1]
-    assert len(set(digests)) == len(variants) - 1
+def test_what_was_written_is_loaded(tmp_path):
+    digest = written(tmp_path / "data")
+    data = Prepared.load(tmp_path / "data")
+    assert (data.train, data.test) == (TRAIN, TEST)
+    assert tuple(data.stream_train()) == TRAIN
+    assert data.digest == digest
+    assert (data.shape, data.task, data.labels, data.slice_columns) == (
+        "table",
+        "classify",
+        ("nein", "yes"),
+        ("region",),
+    )
+    assert data.template == BOUND
 
 
-def test_a_row_on_the_other_side_of_the_split_changes_the_digest(run, tmp_path):
-    prepared = run()
-    moved = Prepared(prepared.template, prepared.labels, prepared.train + prepared.test[:1], prepared.test[1:])
-    assert moved.write(tmp_path) != prepared.write(tmp_path)
+def test_a_data_set_without_a_template_or_rows_is_loaded_too(tmp_path):
+    written(tmp_path / "data", Prepared("text", "text", None, (), ()), (), ())
+    data = Prepared.load(tmp_path / "data")
+    assert data.template is None
+    assert data.train == data.test == ()
 
 
-def test_a_table_of_pairs_has_no_labels(run):
-    prepared = run(template=PAIRS)
-    assert prepared.labels == ()
-    assert (len(prepared.train), len(prepared.test)) == (16, 4)
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"train": TRAIN[:1]},
+        {"train": TRAIN[::-1]},
+        {"train": (TRAIN[0], *TEST[:1]), "test": TEST[1:]},
+        {"test": TEST[:2]},
+        {"train": (), "test": (*TRAIN, *TEST)},
+        {"empty": Prepared("table", "classify", BOUND, ("nein", "yes", "z"), ("region",))},
+        {"empty": Prepared("table", "classify", BOUND, ("nein", "yes"), ())},
+        {"empty": Prepared("table", "generate", BOUND, ("nein", "yes"), ("region",))},
+        {"empty": Prepared("alpaca", "classify", BOUND, ("nein", "yes"), ("region",))},
+        {"empty": Prepared("table", "classify", None, ("nein", "yes"), ("region",))},
+    ],
+    ids=["fewer", "order", "side", "test", "all test", "labels", "slices", "task", "shape", "template"],
+)
+def test_the_digest_tells_data_sets_apart(tmp_path, changed):
+    digest = written(tmp_path / "data")
+    assert written(tmp_path / "again") == digest
+    assert written(tmp_path / "changed", **changed) != digest
 
 
-def test_outer_white_space_is_no_part_of_a_cell(run):
-    prepared = run("text,label\n  a  , x \nb,y\n", fraction=0)
-    assert prepared.labels == ("x", "y")
-    assert prepared.train[0].messages[-1].content == "a"
+def test_a_data_set_that_was_not_finished_is_none(tmp_path):
+    with pytest.raises(RuntimeError, match="stopped"), EMPTY.writer(tmp_path):
+        raise RuntimeError("stopped")
+    with pytest.raises(FileNotFoundError):
+        Prepared.load(tmp_path)
 
 
-def test_a_test_table_of_its_own_leaves_the_training_table_whole(run):
-    prepared = run(test="text,label\nz,odd\n")
-    assert len(prepared.train) == 20
-    assert [row.reply for row in prepared.test] == ["odd"]
-
-
-def test_labels_that_only_the_test_table_knows_are_named_by_row(run):
-    error = refusal(run, test="text,label\nz,odd\ny,new\n")
-    assert error.reason == "ROWS_INVALID"
-    assert error.violations == (("row 2", "label 'new' does not occur in the training rows"),)
-
-
-def test_empty_cells_and_endless_labels_are_named_by_row(run):
-    error = refusal(run, train=f"text,label\n ,odd\na,\nb,{'x' * 201}\nc,even\n")
-    assert [row for row, _ in error.violations] == ["row 1", "row 2", "row 3"]
-
-
-def test_a_single_label_is_refused(run):
-    assert refusal(run, train="text,label\na,x\nb,x\n").reason == "LABELS_TOO_FEW"
-
-
-def test_one_column_cannot_be_both_prompt_and_reply(run):
-    assert refusal(run, template=Template("text", "text", "", labelled=False)).reason == "COLUMN_MISSING"
+def test_the_prompt_for_a_base_model_lists_the_labels(tmp_path):
+    written(tmp_path / "data")
+    system, *turns = Prepared.load(tmp_path / "data").untuned_prompt(TRAIN[0], (TEST[0],))
+    assert system.content.endswith("exactly one of these labels and nothing else: nein, yes.")
+    assert [turn.content for turn in turns] == ["2", "no", "ä\n1"]

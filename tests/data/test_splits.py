@@ -1,4 +1,3 @@
-import hashlib
 from collections import Counter
 
 import numpy as np
@@ -120,7 +119,7 @@ def test_a_group_counts_to_the_label_that_most_of_its_rows_carry():
     # Counted to the label 0 it would be one of three groups; counted to 1 it is the only one and stays.
     rows = [("x", 0), ("y", 0), ("mixed", 0), ("mixed", 1), ("mixed", 1)]
     assert all("mixed" not in held(rows, fraction=1.0, seed=seed) for seed in range(20))
-    fewer = rows[:-1] + [("mixed", 0)]
+    fewer = [*rows[:-1], ("mixed", 0)]
     assert any("mixed" in held(fewer, fraction=1.0, seed=seed) for seed in range(20))
 
 
@@ -133,5 +132,5 @@ def test_no_rows_are_split_into_none():
 
 
 def test_the_draw_is_the_same_in_every_release():
-    assert text_key("é") == int.from_bytes(hashlib.blake2b("é".encode(), digest_size=8).digest(), "little")
-    assert sorted(held([(row, 0) for row in range(20)], seed=7)) == [0, 0, 0, 0]
+    assert text_key("é") == 0x2F19F3EF8BBF1ACB
+    assert sorted(held([(row, 0) for row in range(20)], seed=7)) == [1, 12, 15, 18]

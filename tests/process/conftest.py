@@ -11,7 +11,8 @@ import pytest
 from helpers.daemon import Daemon
 from helpers.tiny_model import make_tiny_model
 from honed.client import Client
-from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+from honed.v1.exports_pb2 import Export
+from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, Job, JobEvent, TuneSpec
 
 CONTEXT = 16384  # long enough for replies that are still under way when a test looks
 
@@ -70,6 +71,26 @@ def tuned(client) -> SimpleNamespace:
     events: list[JobEvent] = []
     job = client.wait_job(job.name, events.append)
     return SimpleNamespace(request=request, request_id="the first tuning", job=job, events=events)
+
+
+@pytest.fixture(scope="session")
+def exports(client, tuned) -> list[Export]:
+    """exports/int8 of an adapter on NF4, exports/fp32 of one on bfloat16."""
+    client.wait_job(
+        client.tune(
+            TuneSpec(
+                model="tiny",
+                dataset="table",
+                adapter_id="bf16",
+                base_precision=BASE_PRECISION_BF16,
+                max_steps=2,
+                rank=4,
+                skip_evaluation=True,
+            )
+        ).name
+    )
+    jobs = [client.export("int8", "adapters/nf4"), client.export("fp32", "adapters/bf16", format="onnx-fp32")]
+    return [client.get_export(client.wait_job(job.name).result) for job in jobs]
 
 
 @pytest.fixture

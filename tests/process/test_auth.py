@@ -11,7 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from honed.v1.models_pb2 import GetModelRequest
 from honed.v1.models_pb2_grpc import ModelServiceStub
 
-NOUNS = ("adapters", "datasets", "exports", "generation", "jobs", "models", "system")
+NOUNS = ("adapters", "datasets", "exports", "generation", "jobs", "models", "reports", "system", "templates")
 FILES = [*(import_module(f"honed.v1.{noun}_pb2").DESCRIPTOR for noun in NOUNS), reflection_pb2.DESCRIPTOR]
 METHODS = {
     f"/{service.full_name}/{method.name}": method
@@ -57,7 +57,7 @@ def reason(error) -> str:
 
 
 def test_the_methods_under_test_are_all_there_are():
-    assert len(METHODS) >= 25
+    assert len(METHODS) >= 33
     assert "/honed.v1.GenerationService/Generate" in METHODS
 
 

@@ -8,8 +8,19 @@ from helpers.daemon import refused
 from honed.v1.adapters_pb2 import ListAdaptersRequest
 from honed.v1.datasets_pb2 import ListDatasetsRequest
 from honed.v1.exports_pb2 import ListExportsRequest
-from honed.v1.jobs_pb2 import EvaluateSpec, ExportSpec, ImportModelSpec, Job, ListJobsRequest, TuneSpec, WatchJobRequest
+from honed.v1.jobs_pb2 import (
+    Augmentation,
+    EvaluateSpec,
+    ExportSpec,
+    ImportModelSpec,
+    Job,
+    ListJobsRequest,
+    TuneSpec,
+    WatchJobRequest,
+)
 from honed.v1.models_pb2 import GetModelRequest, ListModelsRequest
+from honed.v1.reports_pb2 import DownloadReportRequest, ListReportsRequest
+from honed.v1.templates_pb2 import CreateTemplateRequest, GetTemplateRequest, ListTemplatesRequest, Template
 
 BAD_IDS = ["", ".", "..", "../x", "a/b", "/", "A", "Ünïcode", "a b", "a\n", "a\0", "\x1b[31m", "-a", "_a", "a" * 64]
 
@@ -28,6 +39,9 @@ def test_an_id_out_of_form_is_refused_wherever_something_is_made(bad, client, ti
         "header.dataset_id": lambda: client.upload_dataset(bad, table, text_column="text", label_column="label"),
         "job.tune.adapter_id": lambda: client.tune(TuneSpec(model="tiny", dataset="table", adapter_id=bad)),
         "job.export.export_id": lambda: client.export(bad, "models/tiny"),
+        "template.name": lambda: client._calls.unary(
+            client._templates.CreateTemplate, CreateTemplateRequest(template=Template(name=f"templates/{bad}"))
+        ),
     }
     for field, make in made.items():
         with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
@@ -46,7 +60,7 @@ def test_a_name_out_of_form_is_refused(name, client):
     assert [field for field, _ in error.value.field_violations] == ["name"]
 
 
-def test_what_does_not_exist_is_not_found_by_its_kind(client):
+def test_what_does_not_exist_is_not_found_by_its_kind(client, table):
     spec = TuneSpec(model="tiny", dataset="table", adapter_id="x")
     missing_data = TuneSpec(model="tiny", dataset="none", adapter_id="x")
     missing_model = TuneSpec(model="none", dataset="table", adapter_id="x")
@@ -56,6 +70,7 @@ def test_what_does_not_exist_is_not_found_by_its_kind(client):
             lambda: client.get_model("none"),
             lambda: client.delete_model("none"),
             lambda: client.preview_dataset("table", "none"),
+            lambda: client.upload_dataset("x", table, text_column="text", label_column="label", model="none"),
             lambda: client.tune(missing_model),
             lambda: client.evaluate("models/none", "table"),
             lambda: client.export("x", "models/none"),
@@ -68,6 +83,13 @@ def test_what_does_not_exist_is_not_found_by_its_kind(client):
             lambda: client.tune(missing_data),
             lambda: client.evaluate("models/tiny", "none"),
             lambda: client.export("x", "models/tiny", dataset="none"),
+            lambda: client.evaluate("models/tiny", "table", earlier_datasets=["none"]),
+        ],
+        "TEMPLATE_NOT_FOUND": [
+            lambda: client.get_template("none"),
+            lambda: client.get_template("classify", version=2),
+            lambda: client.delete_template("none"),
+            lambda: client.upload_dataset("x", table, template="none"),
         ],
         "ADAPTER_NOT_FOUND": [
             lambda: client.get_adapter("none"),
@@ -87,11 +109,16 @@ def test_what_does_not_exist_is_not_found_by_its_kind(client):
             lambda: client.delete_job("none"),
             lambda: list(client.watch_job("none")),
         ],
+        "REPORT_NOT_FOUND": [
+            lambda: client.get_report("none"),
+            lambda: client.delete_report("none"),
+            lambda: list(client.download_report("none")),
+        ],
     }.items():
         for call in calls:
             with refused("NOT_FOUND", reason) as error:
                 call()
-            assert "/none" in error.value.resource
+            assert error.value.resource.partition("/")[2] in {"none", "classify"}
 
 
 LISTS = {
@@ -100,6 +127,8 @@ LISTS = {
     "adapters": ListAdaptersRequest,
     "exports": ListExportsRequest,
     "jobs": ListJobsRequest,
+    "templates": ListTemplatesRequest,
+    "reports": ListReportsRequest,
 }
 
 
@@ -150,6 +179,7 @@ BAD_SETTINGS = {
     "seed": [-1],
     "validation_fraction": [-0.1, 0.51, NAN],
     "few_shot": [-1, 65],
+    "max_evaluation_rows": [0, -1],
     "base_precision": [9],
 }
 
@@ -165,9 +195,16 @@ def test_a_tuning_setting_out_of_range_is_refused(field, value, client):
 
 def test_all_bad_settings_of_a_tuning_are_listed_at_once(client):
     worst = {field: values[-1] for field, values in BAD_SETTINGS.items()}
+    copies = {"typos": 11, "casing": -1, "punctuation": 11, "word_dropout": 2**31 - 1, "paraphrase": 5}
+    spec = TuneSpec(model="tiny", dataset="table", adapter_id="x", augmentation=Augmentation(**copies), **worst)
     with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
-        client.tune(TuneSpec(model="tiny", dataset="table", adapter_id="x", **worst))
-    assert {name for name, _ in error.value.field_violations} == {f"job.tune.{field}" for field in worst}
+        client.tune(spec)
+    fields = {*worst, *(f"augmentation.{kind}" for kind in copies)}
+    assert {name for name, _ in error.value.field_violations} == {f"job.tune.{field}" for field in fields}
+
+
+def evaluation(**fields) -> Job:
+    return Job(evaluate=EvaluateSpec(**{"subjects": ["models/tiny"], "dataset": "datasets/table", **fields}))
 
 
 @pytest.mark.parametrize(
@@ -177,10 +214,31 @@ def test_all_bad_settings_of_a_tuning_are_listed_at_once(client):
         (Job(import_model=ImportModelSpec(model_id="x", source="/etc")), "job.spec"),
         (Job(tune=TuneSpec(model="adapters/x", dataset="datasets/table", adapter_id="x")), "job.tune.model"),
         (Job(tune=TuneSpec(model="models/tiny", dataset="table", adapter_id="x")), "job.tune.dataset"),
-        (Job(evaluate=EvaluateSpec(subject="jobs/x", dataset="datasets/table")), "job.evaluate.subject"),
+        (evaluation(subjects=[]), "job.evaluate.subjects"),
+        (evaluation(subjects=["jobs/x"]), "job.evaluate.subjects"),
+        (evaluation(subjects=["models/tiny", "models/tiny"]), "job.evaluate.subjects"),
+        (evaluation(subjects=[f"models/{number}" for number in range(9)]), "job.evaluate.subjects"),
+        (evaluation(dataset="table"), "job.evaluate.dataset"),
+        (evaluation(shots=[-1]), "job.evaluate.shots"),
+        (evaluation(shots=[65]), "job.evaluate.shots"),
+        (evaluation(shots=[4, 4]), "job.evaluate.shots"),
+        (evaluation(shot_choice=9), "job.evaluate.shot_choice"),
+        (evaluation(slice_columns=["label"]), "job.evaluate.slice_columns"),
+        (evaluation(earlier_datasets=["datasets/table"]), "job.evaluate.earlier_datasets"),
+        (evaluation(earlier_datasets=["table"]), "job.evaluate.earlier_datasets"),
+        (evaluation(max_rows=0), "job.evaluate.max_rows"),
+        (evaluation(seed=-1), "job.evaluate.seed"),
         (
-            Job(evaluate=EvaluateSpec(subject="models/tiny", dataset="datasets/table", few_shot=-1)),
-            "job.evaluate.few_shot",
+            Job(
+                tune=TuneSpec(
+                    model="models/tiny",
+                    dataset="datasets/table",
+                    adapter_id="x",
+                    skip_evaluation=True,
+                    earlier_datasets=["datasets/other"],
+                )
+            ),
+            "job.tune.earlier_datasets",
         ),
         (Job(export=ExportSpec(source="exports/tiny-base", export_id="x")), "job.export.source"),
         (Job(export=ExportSpec(source="models/tiny", export_id="x", format=9)), "job.export.format"),
@@ -197,11 +255,24 @@ def test_a_data_set_without_test_rows_measures_nothing(client, table):
     for measure in (
         lambda: client.evaluate("models/tiny", "untested"),
         lambda: client.export("x", "models/tiny", dataset="untested"),
+        lambda: client.evaluate("models/tiny", "table", earlier_datasets=["untested"]),
     ):
         with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
             measure()
         assert "no test rows" in error.value.message
     client.delete_dataset("untested")
+
+
+def test_a_version_or_a_format_that_does_not_exist_is_refused(client, tuned):
+    report = client.get_adapter("nf4").report
+    for field, method, request in (
+        ("version", client._templates.GetTemplate, GetTemplateRequest(name="templates/classify", version=-1)),
+        ("format", client._reports.DownloadReport, DownloadReportRequest(name=report, format=9)),
+    ):
+        call = client._calls.stream if field == "format" else client._calls.unary
+        with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+            list(call(method, request))
+        assert [name for name, _ in error.value.field_violations] == [field]
 
 
 @pytest.mark.parametrize("rows", [-1, 101])
@@ -213,7 +284,7 @@ def test_a_preview_of_too_many_rows_is_refused(rows, client):
 def test_what_an_adapter_was_made_from_cannot_be_deleted(client, tuned):
     with refused("FAILED_PRECONDITION", "MODEL_IN_USE") as error:
         client.delete_model("tiny")
-    assert error.value.metadata["used_by"] == "adapters/nf4"
+    assert "adapters/nf4" in error.value.metadata["used_by"].split(",")
     with refused("FAILED_PRECONDITION", "DATASET_IN_USE"):
         client.delete_dataset("table")
     assert client.get_export("tiny-base").name  # not half deleted either

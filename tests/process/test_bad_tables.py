@@ -1,6 +1,9 @@
 """Tables that are refused: each by a typed error that names the place, and nothing of them is kept."""
 
+import random
+
 import pytest
+import zstandard
 from helpers.daemon import refused
 from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, Columns, UploadDatasetHeader, UploadDatasetRequest
 
@@ -114,7 +117,7 @@ def test_a_test_fraction_beside_a_test_table_is_refused(upload):
         ("header.seed", {"seed": -1}),
         ("header.columns[text]", {"text_column": ""}),
         ("header.columns[text]", {"text_column": "x" * 201}),
-        ("header.columns[label]", {"label_column": []}),
+        ("header.columns[label]", {"label_column": None, "columns": {"label": []}}),
         ("header.instruction", {"instruction": "x" * 2001}),
         ("header.group_column", {"group_column": "x" * 201}),
         ("header.parameters", {"parameters": {"": "x"}}),
@@ -200,11 +203,10 @@ def test_a_table_over_the_configured_size_is_refused(new_daemon, table):
 
 def test_a_table_that_takes_too_much_memory_to_parse_is_refused(new_daemon, tmp_path):
     daemon = new_daemon(stock=None, ingest_memory_bytes=400 << 20).start()
-    large = tmp_path / "large.csv"
-    with large.open("wb") as file:
-        file.write(b"text,label\n")
-        for _ in range(80):
-            file.write(b"some words that fill a row,x\nsome more words for a row,y\n" * 5000)
+    draw = random.Random(0)
+    rows = [draw.randbytes(500).hex() * 100 + f",{label}\n" for label in "xy" for _ in range(800)]
+    large = tmp_path / "large.csv.zst"
+    large.write_bytes(zstandard.compress(("text,label\n" + "".join(rows)).encode()))  # 2 MB that hold 160
     with daemon.client() as client:
         with refused("FAILED_PRECONDITION", "MEMORY_EXCEEDED"):
             client.upload_dataset("large", large, **LABELLED)

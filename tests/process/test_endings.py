@@ -57,9 +57,7 @@ def test_an_upload_cut_off_by_a_kill_leaves_nothing_behind(new_daemon):
     daemon_is_dead = threading.Event()
 
     def messages():
-        header = UploadDatasetHeader(dataset_id="half", format="FILE_FORMAT_CSV")
-        header.shape.labelled.text_column, header.shape.labelled.label_column = "text", "label"
-        yield UploadDatasetRequest(header=header)
+        yield UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="half", format="FILE_FORMAT_CSV"))
         yield UploadDatasetRequest(train_data=b"text,label\n" * 1000)
         daemon_is_dead.wait(30)
 

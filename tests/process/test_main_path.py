@@ -1,36 +1,18 @@
 """From a model folder and a table to served replies, on a tiny model: what each step makes and says of itself."""
 
+import csv
 import hashlib
 
 import onnxruntime
 import pytest
 from helpers.daemon import mapped_libraries
 from helpers.tiny_model import END_OF_TURN, VOCABULARY_SIZE
+from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, SHAPE_TABLE, TASK_CLASSIFY
 from honed.v1.generation_pb2 import FINISH_REASON_UNSPECIFIED
-from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Job, TuneSpec
+from honed.v1.jobs_pb2 import BASE_PRECISION_NF4, Job
 from honed.v1.types_pb2 import ANSWER_MODE_FREE, ANSWER_MODE_LIKELIHOOD
 
 QUESTION = [{"role": "user", "content": "Where is my card?"}]
-
-
-@pytest.fixture(scope="module")
-def exports(client, tuned):
-    """exports/int8 of an adapter on NF4, exports/fp32 of one on bfloat16."""
-    client.wait_job(
-        client.tune(
-            TuneSpec(
-                model="tiny",
-                dataset="table",
-                adapter_id="bf16",
-                base_precision=BASE_PRECISION_BF16,
-                max_steps=2,
-                rank=4,
-                skip_evaluation=True,
-            )
-        ).name
-    )
-    jobs = [client.export("int8", "adapters/nf4"), client.export("fp32", "adapters/bf16", format="onnx-fp32")]
-    return [client.get_export(client.wait_job(job.name).result) for job in jobs]
 
 
 def is_digest(text: str) -> bool:
@@ -66,20 +48,26 @@ def test_a_data_set_is_split_by_label_and_keeps_its_shape(client):
     assert is_digest(dataset.digest)
     assert (dataset.train_rows, dataset.test_rows) == (16, 4)
     assert list(dataset.labels) == ["card", "refund"]
-    assert dataset.shape.labelled.instruction == "Classify the message."
+    assert (dataset.shape, dataset.task, dataset.format) == (SHAPE_TABLE, TASK_CLASSIFY, FILE_FORMAT_CSV)
+    assert dataset.template.digest == client.get_template("classify").digest
 
 
-def test_the_preview_shows_the_rendered_row_and_exactly_the_reply_under_the_loss(client):
+def test_the_preview_shows_rows_of_the_table_and_exactly_the_reply_under_the_loss(client, table):
+    with table.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
     preview = client.preview_dataset("table", "tiny", rows=2)
-    assert [row.row for row in preview.rows] == [1, 2]
-    for row in preview.rows:
-        text = "".join(token.text for token in row.tokens)
-        assert text.startswith("<|im_start|>system\nClassify the message.<|im_end|>\n<|im_start|>user\n")
-        trained = "".join(token.text for token in row.tokens if token.trained)
-        assert trained in {f"card{END_OF_TURN}", f"refund{END_OF_TURN}"}
-        assert text.endswith(trained)
-    assert preview.longest_tokens >= max(len(row.tokens) for row in preview.rows)
-    assert preview.total_tokens > preview.longest_tokens
+    assert len(preview.rows) == 2
+    for shown in preview.rows:
+        row = rows[int(shown.row) - 1]
+        asked = "".join(token.text for token in shown.tokens if not token.trained)
+        trained = "".join(token.text for token in shown.tokens if token.trained)
+        instruction = "<|im_start|>system\nClassify the message.<|im_end|>\n"
+        assert asked == f"{instruction}<|im_start|>user\n{row['text']}<|im_end|>\n<|im_start|>assistant\n"
+        assert trained == f"{row['label']}{END_OF_TURN}"
+        assert [token.trained for token in shown.tokens] == sorted(token.trained for token in shown.tokens)
+    assert preview.lengths.longest >= max(len(row.tokens) for row in preview.rows)
+    assert sum(preview.lengths.bin_counts) == client.get_dataset("table").train_rows
+    assert preview.lengths.total > preview.trained_tokens > 0
 
 
 def test_an_adapter_records_its_settings_contract_and_training(client, tuned):
@@ -110,6 +98,7 @@ def test_a_tuning_evaluates_the_base_before_and_the_adapter_after(client, tuned)
         ("base 2-shot", ANSWER_MODE_FREE),
         ("base 2-shot", ANSWER_MODE_LIKELIHOOD),
         ("tuned", ANSWER_MODE_FREE),
+        ("tuned", ANSWER_MODE_LIKELIHOOD),
     ]
     assert all(each.total == 4 and each.accuracy == each.correct / 4 for each in evaluations)
     assert list(tuned.job.evaluations) == list(evaluations)
@@ -141,21 +130,6 @@ def test_an_int8_export_says_how_closely_it_follows(exports):
     assert parity.mean_kl <= parity.max_kl
     assert parity.top1_agreement >= 0.5
     assert parity.HasField("accuracy")
-
-
-@pytest.mark.parametrize(
-    ("subject", "seen"),
-    [
-        ("models/tiny", ["base zero-shot", "base zero-shot", "base 1-shot", "base 1-shot"]),
-        ("adapters/nf4", ["tuned"]),
-        ("exports/int8", ["served"]),
-    ],
-)
-def test_models_adapters_and_exports_can_be_evaluated(subject, seen, client, exports):
-    job = client.wait_job(client.evaluate(subject, "table", few_shot=1 if subject == "models/tiny" else None).name)
-    assert [each.subject for each in job.evaluations] == seen
-    assert all(each.total == 4 for each in job.evaluations)
-    assert job.result == ""
 
 
 def test_an_adapter_is_served_through_its_newest_export(client, exports):

@@ -10,6 +10,7 @@ from honed.serve.predict import GraphPredictor
 from honed.tune import base
 from honed.tune.predict import TorchPredictor
 
+
 def silent(done, total):
     pass
 
@@ -50,7 +51,8 @@ def test_greedy_replies_are_those_of_torch(graph, tiny_llama):
 
 
 def test_replies_end_where_the_slot_does(graph_folder):
-    small = Graph(graph_folder, threads=1, slots=2, kv_cache_bytes=128 * 2 * Geometry.load(graph_folder).bytes_per_token)
+    budget = 128 * 2 * Geometry.load(graph_folder).bytes_per_token
+    small = Graph(graph_folder, threads=1, slots=2, kv_cache_bytes=budget)
     assert small.capacity == 128
     (reply, other) = GraphPredictor(small).generate([list(range(5, 125)), [9, 9]], 300, frozenset(), silent)
     assert len(reply.tokens) == 128 - 120 + 1  # the last one drawn needs no place

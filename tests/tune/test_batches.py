@@ -13,6 +13,11 @@ def test_a_row_is_padded_on_the_right_and_its_reply_alone_is_predicted():
     assert batch.tokens == 7
 
 
+def test_earlier_trained_turns_are_predicted_too():
+    batch = Batch.of([TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=((1, 2), (3, 5)))])
+    assert batch.targets.tolist() == [[6, -100, 8, 9, 3, 4, -100]]
+
+
 def test_targets_are_the_ids_one_place_on(rows):
     batch = Batch.of(rows)
     trained = batch.targets[:, :-1] != -100

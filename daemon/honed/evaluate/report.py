@@ -163,7 +163,8 @@ def _mistakes(evidence: Evidence) -> list[dict[str, Any]]:
     wrong = [row for row, score in enumerate(scores) if score < 1]
     wrong.sort(key=lambda row: (scores[row], -sure[row] if sure else 0.0))
     return [
-        _row(evidence, row) | {"confidence": sure[row] if sure else None} | {"expected": _shown(evidence.examples[row].reply)}
+        _row(evidence, row)
+        | {"confidence": sure[row] if sure else None, "expected": _shown(evidence.examples[row].reply)}
         for row in wrong[:_MISTAKES]
     ]
 

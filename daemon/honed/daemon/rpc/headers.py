@@ -58,7 +58,7 @@ def complete_header(header: datasets_pb2.UploadDatasetHeader) -> dict[str, Any]:
     if shape in ("table", None) and not header.template:
         if {"text", "label"} <= header.columns.keys():
             header.template = CLASSIFY
-        elif shape is None and {"prompt", "completion"} >= header.columns.keys() != set():
+        elif shape is None and header.columns and header.columns.keys() <= {"prompt", "completion"}:
             shape = "prompt_completion"
         elif shape or header.columns:
             what = "expected templates/{id}; columns for the slots text and label alone imply one, templates/classify"
