@@ -31,6 +31,7 @@ from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "build" / "demo-report.json"
+PAGE = ROOT / "build" / "demo-report.html"
 HELPDESK = ROOT / "examples" / "helpdesk"
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODEL_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
@@ -59,9 +60,8 @@ def main() -> int:
         return 1
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    REPORT.parent.mkdir(exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1) + "\n", "utf-8")
-    console.print(f"All figures: {REPORT.relative_to(ROOT)}")
+    console.print(f"All figures: {REPORT.relative_to(ROOT)}; the evaluation as a page: {PAGE.relative_to(ROOT)}")
     return 0
 
 
@@ -84,19 +84,23 @@ def _run(client: Client) -> dict[str, Any]:
         dataset = client.upload_dataset(
             "helpdesk",
             str(HELPDESK / "train.csv"),
-            format="csv",
             text_column="text",
             label_column="label",
             test=str(HELPDESK / "test.csv"),
+            model=model.name,
         )
         console.print(
             f"{dataset.name}: {dataset.train_rows} training and {dataset.test_rows} test rows, "
-            f"{len(dataset.labels)} labels"
+            f"{len(dataset.labels)} labels, {dataset.report.tokens.row.total:,} tokens, "
+            f"{len(dataset.report.findings)} findings"
         )
         before = [_answer(client, "models/smollm2", question) for question in QUESTIONS]
     with stage("3. Tune (QLoRA, base in NF4)"):
         job = _follow(client, client.tune(TuneSpec(model=model.name, dataset=dataset.name, adapter_id="helpdesk")))
         adapter = client.get_adapter("helpdesk")
+        verdict = client.get_report(adapter.report).headline
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_bytes(b"".join(client.download_report(adapter.report)))
     with stage("4. Export to ONNX int8 and prove it"):
         _follow(client, client.export("helpdesk-int8", adapter.name))
         export = client.get_export("helpdesk-int8")
@@ -110,6 +114,7 @@ def _run(client: Client) -> dict[str, Any]:
     for question, old, new in zip(QUESTIONS, before, after, strict=True):
         console.print(f"\n[bold]{question}[/]\n  before  {old!r}\n  after   [green]{new!r}[/]")
     report = {
+        "verdict": verdict,
         "base_zero_shot": _better(job, "base zero-shot"),
         "base_few_shot": _better(job, "base 12-shot"),
         "tuned": _row(next(each for each in job.evaluations if each.subject == "tuned")),
@@ -150,6 +155,7 @@ def _show(report: dict[str, Any]) -> None:
             title, f"{row['accuracy']:.3f}", f"{row['correct']} / {row['total']}", row.get("mode", "reply")
         )
     console.print(accuracy)
+    console.print(f"[bold]{report['verdict']}[/]")
     parity, train, sizes = report["parity"], report["train"], report["sizes"]
     figures = Table(show_header=False)
     figures.add_row(

@@ -57,7 +57,7 @@ def test_bleu_is_shown_in_points():
 def test_only_the_first_verdicts_are_shown_and_the_rest_counted():
     shown = summary(report([], *(f"{place} is better than base." for place in range(9))))
     assert shown.splitlines()[:5] == [f"{place} is better than base." for place in range(5)]
-    assert shown.endswith("\n\n4 more comparisons are in the report.")
+    assert shown.endswith("\n\nFurther comparisons in the report: 4.")
 
 
 def test_a_report_without_figures_is_its_headline():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 from helpers.daemon import refused
-from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest
+from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest, Row
 
 HELLO = [{"role": "user", "content": "Hello"}]
 
@@ -72,6 +72,12 @@ def test_an_input_out_of_form_is_refused_by_its_field(given, field, client):
     with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
         generate(client, **given)
     assert [name for name, _ in error.value.field_violations] == [field]
+
+
+def test_a_row_for_a_model_without_a_template_is_refused(client):
+    with refused("INVALID_ARGUMENT", "TEMPLATE_MISSING") as error:
+        generate(client, row=Row(values={"text": "Where is my card?"}))
+    assert [name for name, _ in error.value.field_violations] == ["row"]
 
 
 @pytest.mark.parametrize("model", ["", "tiny", "models/", "models/../tiny", "datasets/table", "exports/A"])

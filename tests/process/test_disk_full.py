@@ -23,9 +23,10 @@ def full(stock, tiny_model):
         lambda client, model, table: client.upload_model("m", model),
         lambda client, model, table: client.import_model("m", str(model)),
         lambda client, model, table: client.tune(TuneSpec(model="tiny", dataset="table", adapter_id="a")),
+        lambda client, model, table: client.evaluate("models/tiny", "table"),
         lambda client, model, table: client.export("e", "models/tiny"),
     ],
-    ids=["upload of a data set", "upload of a model", "import", "tuning", "export"],
+    ids=["upload of a data set", "upload of a model", "import", "tuning", "evaluation", "export"],
 )
 def test_without_room_nothing_new_is_begun(begin, full, tiny_model, table):
     with full.client() as client:

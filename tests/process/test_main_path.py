@@ -4,7 +4,6 @@ import csv
 import hashlib
 
 import onnxruntime
-import pytest
 from helpers.daemon import mapped_libraries
 from helpers.tiny_model import END_OF_TURN, VOCABULARY_SIZE
 from honed.v1.datasets_pb2 import FILE_FORMAT_CSV, SHAPE_TABLE, TASK_CLASSIFY

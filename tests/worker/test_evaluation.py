@@ -117,7 +117,7 @@ def test_texts_get_scores_and_likelihoods(tmp_path, predictor, renderer, report)
     data = prepared(tmp_path, f"data,text\n{rows}", Wanted(template=Template.from_json(BUILT_IN["data-to-text"])))
     assert all(len(row.references) == 1 for row in data.test)
     found = evaluation(data, report)
-    found.tuned(predictor, renderer, Who("tuned", "adapters/a", "torch float32", tuned=True))
+    found.asked(predictor, renderer, Who("tuned", "adapters/a", "torch float32", tuned=True))
     (result,) = found.evidence.results
     assert {metric.name for metric in result.metrics} >= {"bleu", "chrf", "rouge_l", "nll", "perplexity"}
 

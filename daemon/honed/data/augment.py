@@ -19,10 +19,9 @@ _TRIES = 8  # drawn at most for each copy asked for, as two draws may say the sa
 _LETTERS = re.compile(r"\b[^\W\d_]{2,}\b")  # without digits and underscores, so that numbers and identifiers stay
 _WORD = re.compile(r"\S+[^\S\n]*")  # with the space behind it, not the end of its line
 _SENTENCE_START = re.compile(r"((?:^|[.!?]\s+|\n)\s*)(\w)")
-_ROWS_OF_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # of an English keyboard
 _KEYS_BESIDE = {
     key: row[max(place - 1, 0) : place] + row[place + 1 : place + 2]
-    for row in _ROWS_OF_KEYS
+    for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # of an English keyboard
     for place, key in enumerate(row)
 }
 
@@ -44,8 +43,7 @@ def augment(examples: Sequence[Example], copies: Mapping[str, int], seed: int) -
         text = example.messages[-1].content
         seen = {text}
         for kind, change in _CHANGES.items():
-            wanted = copies.get(kind, 0)
-            if not wanted:
+            if not (wanted := copies.get(kind, 0)):
                 continue
             draw = Random(f"{kind}:{seed}:{content}")  # noqa: S311 - no secret
             number = 0
@@ -100,18 +98,20 @@ def _casing(text: str, draw: Random) -> str:
 
 
 def _punctuation(text: str, draw: Random) -> str:
-    """Marks taken away, or marks doubled: each as a coin falls, at least one; those of numbers stay."""
-    marks = [at for at, sign in enumerate(text) if unicodedata.category(sign)[0] == "P" and not _in_number(text, at)]
-    if not marks:
-        return text
-    hit = {at for at in marks if draw.random() < 0.5} or {draw.choice(marks)}
+    """Marks taken away, or marks doubled: each as a coin falls, at least one.
+
+    Those that touch a digit stay (3.50, -5, 50%), and none in front of a letter is doubled (don't).
+    """
     times = draw.choice((0, 2))
+    marks = [
+        at
+        for at, sign in enumerate(text)
+        if unicodedata.category(sign)[0] == "P"
+        and not any(beside.isdigit() for beside in text[max(at - 1, 0) : at + 2])
+        and not (times and text[at + 1 : at + 2].isalpha())
+    ]
+    hit = {at for at in marks if draw.random() < 0.5} or set(marks[:1])
     return "".join(sign * times if at in hit else sign for at, sign in enumerate(text))
-
-
-def _in_number(text: str, at: int) -> bool:
-    """Whether a mark touches a digit: 3.50, 1,000, -5, 50%."""
-    return any(sign.isdigit() for sign in text[max(at - 1, 0) : at + 2])
 
 
 def _word_dropout(text: str, draw: Random) -> str:

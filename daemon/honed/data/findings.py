@@ -76,8 +76,8 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
         "warning",
         "LEAKAGE_NEAR",
         sorted({b if held_out[b] else a for a, b in near if held_out[a] != held_out[b]}),
-        "test row(s) ask nearly what a training row asks: figures on them are too kind. Grouping by a column "
-        "(--group-column) keeps related rows on one side.",
+        "test row(s) ask nearly what a training row asks: figures on them are too kind. Remove "
+        "them, or have the split keep related rows together (--group-column).",
     )
     if len(checks) > MAX_NEAR_DUPLICATE_ROWS:
         unchecked = f"Near duplicates were looked for among the first {MAX_NEAR_DUPLICATE_ROWS:,} rows only."
@@ -152,8 +152,8 @@ def _classes(names: Sequence[str], labels: NDArray[np.int64], held_out: Mask) ->
     untested = sorted(names[label] for label in counts if label not in tested)
     if untested and tested:
         message = (
-            f"{len(untested)} label(s) have no test row (a single group of rows cannot be split): {_listed(untested)}. "
-            "Nothing can be said of how well they are learned."
+            f"{len(untested)} label(s) have no test row (a single group of rows is not split; or the test table lacks "
+            f"them): {_listed(untested)}. Nothing can be said of how well they are learned."
         )
         found.append(Finding("warning", "CLASS_TOO_SMALL", message, len(untested)))
     few = sorted(names[label] for label, count in counts.items() if count < _FEW_ROWS)

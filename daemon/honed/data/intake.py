@@ -83,7 +83,9 @@ class Intake:
         slices = [column for column, seen in self._checks.columns.items() if seen.sliceable]
         data = Prepared(reader.shape, reader.task, reader.template, tuple(labels), tuple(slices))
         with data.writer(self._folder) as writer:
-            self._deal(writer, held_out, slices, merge=reader.task in ("generate", "extract"))
+            self._deal(
+                writer, held_out, slices, merge=reader.task in ("generate", "extract") and reader.shape != "preference"
+            )
         for name in ("rows", "columns"):
             (self._folder / f"{name}.spool").unlink()
         return {

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from honed import manifest
 from honed.data import Prepared, Renderer
+from honed.data.serving_template import TEMPLATE_FILE
 from honed.evaluate import Who
 from honed.serve.predict import GraphPredictor
 from honed.tune import base
@@ -23,6 +24,7 @@ _ROWS_TOGETHER = 8
 def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:
     """Writes output/report."""
     report.phase("loading")
+    manifest.verify(Path(work.dataset))
     data = Prepared.load(Path(work.dataset))
     names = [subject["name"] for subject in work.subjects]
     evaluation = Evaluation(
@@ -49,12 +51,14 @@ def _ask(work: EvaluateWork, subject: dict[str, str], evaluation: Evaluation) ->
     require_context(evaluation.evidence.examples, renderer, context_length)
     if subject["export"]:
         graph = open_graph(folder, torch.get_num_threads(), slots=_ROWS_TOGETHER)
-        who = Who(name, name, "onnxruntime", tuned=True)
-        evaluation.tuned(GraphPredictor(graph), renderer, who)
+        who = Who(name, name, "onnxruntime", tuned=(folder / TEMPLATE_FILE).exists())  # that of a bare base has none
+        evaluation.asked(GraphPredictor(graph), renderer, who)
     elif subject["adapter"]:
         model = tuned.load(model_folder, folder, renderer, torch.bfloat16)
-        evaluation.tuned(TorchPredictor(model), renderer, Who(name, name, "torch bfloat16", tuned=True))
+        evaluation.asked(TorchPredictor(model), renderer, Who(name, name, "torch bfloat16", tuned=True))
         evaluation.forgetting(model, renderer, name, work.earlier)
     else:
         predictor = TorchPredictor(base.load(model_folder, torch.bfloat16))
-        evaluation.untuned(predictor, renderer, name, work.shots, work.shot_choice)
+        models = sum(not (each["adapter"] or each["export"]) for each in work.subjects)
+        called = "base" if models == 1 else name
+        evaluation.untuned(predictor, renderer, name, work.shots, work.shot_choice, called)

@@ -62,6 +62,7 @@ class Evaluation:
         self._data = data
         self._report = report
         self._columns = slice_columns or data.slice_columns
+        self._takes_shots = data.task != "text" and data.shape != "preference"
         rows, all_rows = data.test, len(data.test)
         if max_rows is not None and max_rows < all_rows:
             drawn = random.Random(f"evaluate:{seed}").sample(range(all_rows), max_rows)  # noqa: S311 - no secret
@@ -87,27 +88,34 @@ class Evaluation:
         )
 
     def untuned(
-        self, predictor: TorchPredictor, renderer: Renderer, resource: str, shots: Sequence[int], choice: ShotChoice
+        self,
+        predictor: TorchPredictor,
+        renderer: Renderer,
+        resource: str,
+        shots: Sequence[int],
+        choice: ShotChoice,
+        name: str = "base",
     ) -> None:
         """Asks a base zero-shot and with worked examples, the best of `shots` where several are given."""
         rows = self.evidence.examples
         runtime = f"torch {_dtype(predictor)}"
-        if self._data.task == "text" or self._data.shape == "preference":
-            self._ask(predictor, renderer, Who("base", resource, runtime, tuned=False), _as_they_stand(rows))
+        first = f"{name} zero-shot" if self._takes_shots else name
+        self.asked(predictor, renderer, Who(first, resource, runtime, tuned=False))
+        if not self._takes_shots:
             return
-        zero = [self._data.untuned_prompt(row) for row in rows]
-        self._ask(predictor, renderer, Who("base zero-shot", resource, runtime, tuned=False), zero)
         pool, validation = self._split_train() if len(shots) > 1 else (self._data.train, ())
         chooser = _Shots(self._data, pool, choice)
         count = self._best_count(predictor, renderer, chooser, validation, shots, resource)
         count = self._fitting(predictor, renderer, chooser, count)
         if count:
             few = [self._data.untuned_prompt(row, chooser.of(row, count)) for row in rows]
-            self._ask(predictor, renderer, Who(f"base {count}-shot", resource, runtime, tuned=False), few)
+            self._ask(predictor, renderer, Who(f"{name} {count}-shot", resource, runtime, tuned=False), few)
 
-    def tuned(self, predictor: Predictor, renderer: Renderer, who: Who) -> None:
-        """Asks a tuned model as it was tuned."""
-        self._ask(predictor, renderer, who, _as_they_stand(self.evidence.examples))
+    def asked(self, predictor: Predictor, renderer: Renderer, who: Who) -> None:
+        """Asks a tuned model as it was tuned, an untuned one zero-shot."""
+        rows = self.evidence.examples
+        as_is = who.tuned or not self._takes_shots
+        self._ask(predictor, renderer, who, [row.messages if as_is else self._data.untuned_prompt(row) for row in rows])
 
     def forgetting(self, model: PeftModel, renderer: Renderer, name: str, earlier: Sequence[dict[str, str]]) -> None:
         """Compares a tuned model with its own base, the adapter switched off, on texts that it was not tuned on."""
@@ -271,10 +279,6 @@ def require_context(examples: Sequence[Example], renderer: Renderer, context_len
             longest_tokens=max(map(len, too_long)),
             limit_tokens=context_length,
         )
-
-
-def _as_they_stand(rows: Sequence[Example]) -> Prompts:
-    return [row.messages for row in rows]
 
 
 def _dtype(predictor: TorchPredictor) -> str:

@@ -24,6 +24,8 @@ def run(work: ExportWork, output: Path, report: Report) -> dict[str, Any]:
     model_folder = Path(work.model)
     adapter = Path(work.adapter) if work.adapter else None
     renderer = Renderer.load(model_folder)
+    if work.dataset:
+        manifest.verify(Path(work.dataset))
     rows: Sequence[Example] = Prepared.load(Path(work.dataset)).test if work.dataset else PROBE
     folder = output / "export"
     folder.mkdir()

@@ -1,8 +1,8 @@
 """Copies of training rows that the base model has rephrased, kept where the base itself still finds the right reply."""
 
-import math
 from collections.abc import Sequence
 
+import numpy as np
 from honed.data import Example, Message, Prepared, Renderer
 from honed.data.augment import with_text
 from honed.errors import InvalidInput
@@ -10,13 +10,17 @@ from honed.evaluate import Progress
 from honed.tune.predict import TorchPredictor
 from honed.worker.report import Report
 
-_RULES = "Keep its language, its meaning and every name and number. Do not answer it. Write only the new message."
-# Replies are greedy, so that another copy takes another question.
-_INSTRUCTIONS = (
-    f"Rewrite the user's message in other words. {_RULES}",
-    f"Write the user's message the way a colleague would put it in a short chat. {_RULES}",
-    f"Write the user's message as a polite and formal letter would put it. {_RULES}",
-    f"Change the order and the wording of the user's message, so that it says the same thing. {_RULES}",
+_SYSTEM = (
+    "Rewrite the user's message. Keep its language, its meaning and every name and number. Do not answer it. "
+    "Write only the new message."
+)
+# Replies are greedy, so that another copy takes another question. It stands in front of the text: a small model that
+# is given the text alone answers it.
+_QUESTIONS = (
+    "Rewrite this message in other words",
+    "Rewrite this message as a colleague would put it in a short chat",
+    "Rewrite this message as a polite and formal letter would put it",
+    "Rewrite this message with its parts in another order and in other words",
 )
 _LONGEST = 3
 _SPARE_TOKENS = 8
@@ -33,38 +37,31 @@ def paraphrase(
     copies: int,
     report: Report,
 ) -> list[tuple[str, Example]]:
-    """Rephrased copies, row by row, each with its kind, "paraphrase".
+    """Rephrased copies, each with its kind, "paraphrase".
 
     The base's own check: after a copy it must find the label among all labels (without labels: a token of the reply,
-    on average) no less likely than after the original, up to 0.1 nats, a tenth of the probability.
-
-    Args:
-        predictor: the base, not tuned yet.
-        copies: of each row, 1 to 4.
+    on average) no less likely than after the original, up to 0.1 nats, a tenth of the probability. `copies` is 1 to 4.
     """
     check = _Check(predictor, renderer, data)
     rows = [example for example in examples if example.messages and check.can_ask(example)]
-    seen = [{_folded(_text(row))} for row in rows]
+    texts = [row.messages[-1].content for row in rows]
+    seen = [{_folded(text)} for text in texts]
     made: list[tuple[int, Example]] = []  # with the place of the row
-    for number, instruction in enumerate(_INSTRUCTIONS[:copies], start=1):
+    for number, question in enumerate(_QUESTIONS[:copies], start=1):
         report.phase(f"paraphrasing, copy {number} of {copies}")
-        answers = _ask(predictor, renderer, instruction, [_text(row) for row in rows], report.rows())
-        for place, answer in enumerate(answers):
+        for place, answer in enumerate(_ask(predictor, renderer, question, texts, report.rows())):
             text = clean(answer)
             copy = with_text(rows[place], text, f"paraphrase {number}")
-            if is_usable(text, _text(rows[place]), seen[place]) and check.can_ask(copy):
+            if is_usable(text, texts[place], seen[place]) and check.can_ask(copy):
                 seen[place].add(_folded(text))
                 made.append((place, copy))
-    made.sort(key=lambda each: each[0])
-    asked = sorted({place for place, _ in made})
     report.phase("checking paraphrases")
-    found = check.likelihoods([*(rows[place] for place in asked), *(copy for _, copy in made)], report.rows())
-    before = dict(zip(asked, found, strict=False))  # the copies' follow
-    after = found[len(asked) :]
-    kept = [copy for (place, copy), now in zip(made, after, strict=True) if survives(before[place], now)]
+    found = check.likelihoods([*rows, *(copy for _, copy in made)], report.rows()) if made else []
+    judged = zip(made, found[len(rows) :], strict=True)
+    kept = [copy for (place, copy), after in judged if survives(found[place], after)]
     report.log(
-        f"The base rephrased {len(rows)} of {len(examples)} training rows, {copies} times each: {len(made)} paraphrases "
-        f"are usable, {len(kept)} kept, after which it finds the {check.what} no less likely than after the original."
+        f"The base was asked for {copies} paraphrases of {len(rows)} of {len(examples)} training rows: {len(made)} are "
+        f"usable, {len(kept)} kept, after which it finds the right reply no less likely than after the original."
     )
     return [("paraphrase", copy) for copy in kept]
 
@@ -78,12 +75,9 @@ def clean(answer: str) -> str:
 
 
 def is_usable(text: str, original: str, seen: set[str]) -> bool:
-    """Whether a paraphrase says something, at most 3 times as long as the original, that was not there before.
-
-    Args:
-        seen: what was there, without case and spacing.
-    """
-    return 0 < len(text) <= _LONGEST * len(original) and _folded(text) not in seen
+    """Whether a paraphrase is whole characters, at most 3 times as long as the original, and not seen, but for case
+    and spacing, before."""
+    return 0 < len(text) <= _LONGEST * len(original) and "\ufffd" not in text and _folded(text) not in seen
 
 
 def survives(before: float, after: float) -> bool:
@@ -97,7 +91,6 @@ class _Check:
     def __init__(self, predictor: TorchPredictor, renderer: Renderer, data: Prepared) -> None:
         self._predictor, self._renderer, self._data = predictor, renderer, data
         self._labelled = data.task == "classify"
-        self.what = "label" if self._labelled else "reply"
 
     def can_ask(self, example: Example) -> bool:
         """Whether the prompt and what is looked for behind it can be written, and fit the context."""
@@ -109,13 +102,11 @@ class _Check:
 
     def likelihoods(self, examples: Sequence[Example], progress: Progress) -> list[float]:
         """Log-probability of each one's label among the labels; without labels, the mean of the reply's tokens."""
-        if not examples:
-            return []
         prompts = [self._prompt(example) for example in examples]
         if self._labelled:
             scores = self._predictor.score(prompts, self._replies(examples[0]), progress)
             places = [self._data.labels.index(example.reply) for example in examples]
-            return [row[place] - _log_sum(row) for row, place in zip(scores, places, strict=True)]
+            return [row[place] - float(np.logaddexp.reduce(row)) for row, place in zip(scores, places, strict=True)]
         replies = [self._renderer.reply(example) for example in examples]
         found = self._predictor.log_likelihoods(prompts, replies, progress)
         return [likelihood / len(reply) for likelihood, reply in zip(found, replies, strict=True)]
@@ -129,11 +120,11 @@ class _Check:
 
 
 def _ask(
-    predictor: TorchPredictor, renderer: Renderer, instruction: str, texts: Sequence[str], progress: Progress
+    predictor: TorchPredictor, renderer: Renderer, question: str, texts: Sequence[str], progress: Progress
 ) -> list[str]:
     """What the base makes of each text; empty where it found no end, or no room in the context."""
-    answers = [""] * len(texts)
-    prompts = [renderer.prompt((Message("system", instruction), Message("user", text))) for text in texts]
+    answers, system = [""] * len(texts), Message("system", _SYSTEM)
+    prompts = [renderer.prompt((system, Message("user", f"{question}: {text}"))) for text in texts]
     lengths = [len(renderer.encode(text)) for text in texts]
     room = [predictor.context_length - len(prompt) for prompt in prompts]
     order = sorted((row for row in range(len(texts)) if lengths[row] < room[row]), key=lambda row: lengths[row])
@@ -148,15 +139,5 @@ def _ask(
     return answers
 
 
-def _text(example: Example) -> str:
-    return example.messages[-1].content
-
-
 def _folded(text: str) -> str:
     return " ".join(text.casefold().split())
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    """ln Σ exp(value)."""
-    highest = max(values)
-    return highest + math.log(sum(math.exp(value - highest) for value in values))

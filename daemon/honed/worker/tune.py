@@ -30,22 +30,25 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("reading data")
     model_folder = Path(work.model)
     manifest.verify(model_folder)
+    manifest.verify(Path(work.dataset))
     data = Prepared.load(Path(work.dataset))
     renderer = Renderer.load(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
     report.phase("loading the base")
     model = base.load(model_folder, torch.bfloat16)
-    added = _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
-    train_examples += [example for _, example in added]
-    train = renderer.examples(train_examples)
-    validation = renderer.examples(validation_examples)
-    longest = max(map(len, (*train, *validation)))
-    report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
-    _require_fit(train, validation, model.config.max_position_embeddings)
+    context_length: int = model.config.max_position_embeddings
+    train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
+    _require_fit((*train, *validation), context_length)
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
-        require_context(evaluation.evidence.examples, renderer, model.config.max_position_embeddings)
+        require_context(evaluation.evidence.examples, renderer, context_length)
+    added = _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
+    train += renderer.examples([example for _, example in added])
+    _require_fit(train, context_length)
+    longest = max(map(len, (*train, *validation)))
+    report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
+    if evaluation:
         shots = [] if work.few_shot is None else [work.few_shot]
         evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
     report.phase("quantising")
@@ -85,7 +88,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     made_report: dict[str, Any] = {}
     if evaluation:
         who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
-        evaluation.tuned(TorchPredictor(adapted), renderer, who)
+        evaluation.asked(TorchPredictor(adapted), renderer, who)
         evaluation.forgetting(adapted, renderer, "tuned", work.earlier)
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
@@ -145,15 +148,13 @@ def hold_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[l
     return train, [examples[index] for index in sorted(drawn)]
 
 
-def _require_fit(
-    train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample], context_length: int
-) -> None:
+def _require_fit(rows: Sequence[TokenizedExample], context_length: int) -> None:
     """Nothing is truncated: a row longer than the context is an error with its length."""
-    too_long = [len(row) for row in (*train, *validation) if len(row) > context_length]
+    too_long = [len(row) for row in rows if len(row) > context_length]
     if too_long:
         raise InvalidInput(
             f"{len(too_long)} row(s) are longer than the model's context of {context_length} tokens; the longest has "
-            f"{max(too_long)}. Shorten or remove them.",
+            f"{max(too_long)}. Shorten them, or add the data set again with this model and --drop-long.",
             reason="ROWS_TOO_LONG",
             rows=len(too_long),
             longest_tokens=max(too_long),

@@ -128,10 +128,12 @@ def _token_facts(report: DataReport) -> Iterator[tuple[str, str]]:
     yield "tokens a row", lengths_text(tokens.row)
     yield "under the loss", f"{tokens.trained:,} tokens"
     if tokens.too_long:
-        yield "too long", f"{tokens.too_long:,} rows"
+        yield "rows too long", f"{tokens.too_long:,}"
     if tokens.HasField("tuning_time"):
         seconds = tokens.tuning_time.ToTimedelta().total_seconds()
         yield "tuning time", f"about {duration(seconds)} with the default settings ({tokens.tuning_time_basis})"
+    else:
+        yield "tuning time", f"not known: {tokens.tuning_time_basis}"
 
 
 def _findings(report: DataReport) -> Iterator[str]:

@@ -33,7 +33,7 @@ def summary(report: dict[str, Any]) -> str:
         list(_wrapped(headline)),
         *_tables(subjects),
         [line for sentence in further[:_MOST_VERDICTS] for line in _wrapped(sentence)],
-        [f"{len(further) - _MOST_VERDICTS} more comparisons are in the report."] * (len(further) > _MOST_VERDICTS),
+        [f"Further comparisons in the report: {len(further) - _MOST_VERDICTS}."] * (len(further) > _MOST_VERDICTS),
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 

@@ -50,8 +50,9 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         try:
             await self._receive(request_iterator, folder)
             test_file = folder / "test"
-            if test_file.exists() and header.HasField("test_fraction"):
-                raise InvalidInput.of_field("header.test_fraction", "refused beside a separate test table")
+            for field in ("test_fraction", "group_column"):
+                if test_file.exists() and field in {given.name for given, _ in header.ListFields()}:
+                    raise InvalidInput.of_field(f"header.{field}", "refused beside a separate test table")
             work = IngestWork(
                 train_file=str(folder / "train"),
                 test_file=str(test_file) if test_file.exists() else None,
