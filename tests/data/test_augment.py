@@ -104,7 +104,7 @@ def test_bare_text_is_left_alone():
     [
         ("12 34 a_b x9y", "typos"),
         ("123 我", "casing"),
-        ("no marks at 3.50 or 50%", "punctuation"),
+        ("no marks at 3.50 or -5 or 50%", "punctuation"),
         ("two words", "word_dropout"),
     ],
 )

@@ -130,10 +130,20 @@ def test_extractions_of_one_text_are_merged_as_well():
     assert (json.loads(example.reply), *map(json.loads, example.references)) == ({"name": "a"}, {"name": "b"})
 
 
-def test_labels_and_bare_texts_are_not_merged():
+def test_conversations_of_one_prompt_are_merged_as_well():
+    def talk(asked, reply):
+        return {"messages": [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]}
+
+    (example,) = take([talk("z", "0")], [talk("a", "1"), talk("a", "2")]).test
+    assert (example.reply, example.references) == ("1", ("2",))
+
+
+def test_labels_bare_texts_and_preferences_are_not_merged():
     tests = [{"text": "new", "label": "odd"}, {"text": "new", "label": "even"}]
     assert take(ROWS, tests, wanted=LABELLED).rows[1] == ["test 1", "test 2"]
     assert take([{"text": "a"}], [{"text": "b"}] * 2).rows[1] == ["test 1", "test 2"]
+    pairs = [{"prompt": "p", "chosen": "a", "rejected": "b"}, {"prompt": "p", "chosen": "c", "rejected": "d"}]
+    assert [example.rejected for example in take(pairs, pairs).test] == ["b", "d"]
 
 
 # Slices.

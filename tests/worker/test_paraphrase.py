@@ -61,7 +61,7 @@ class Mouth(TorchPredictor):
     def _answer(self, prompt, max_new_tokens):
         (number,) = [place for place, question in enumerate(module._QUESTIONS) if f"\n{question}: " in prompt]
         (answers,) = [answers for text, answers in self._script.items() if f": {text}\n" in prompt]
-        return [9] * max_new_tokens if answers[number] is UNENDED else self._renderer.encode(answers[number])
+        return [10] * max_new_tokens if answers[number] is UNENDED else self._renderer.encode(answers[number])
 
 
 @torch.inference_mode()
@@ -191,6 +191,14 @@ def test_bare_text_and_rows_without_room_in_the_context_are_not_asked(model, ren
     predictor = Mouth(model, renderer, {"where is my card": ["is it my card"]})
     assert said(paraphrase(predictor, renderer, LABELLED, rows, 1, report)) == ["is it my card"]
     assert "of 1 of 3 training rows" in logged(tmp_path)[0]
+
+
+def test_a_row_without_room_for_its_paraphrase_takes_none_from_the_others(model, renderer, report, lenient):
+    long = Example((Message("user", "where is it " * 70),), "Paris")
+    assert 400 < len(renderer.example(long)) < 512
+    predictor = Mouth(model, renderer, {"where is my card": ["is it my card"], long.messages[0].content: ["where"]})
+    rows = [long, Example((Message("user", "where is my card"),), "Paris")]
+    assert said(paraphrase(predictor, renderer, CONVERSATIONS, rows, 1, report)) == ["is it my card"]
 
 
 def test_no_rows_give_no_copies(model, renderer, report):

@@ -115,13 +115,11 @@ def _punctuation(text: str, draw: Random) -> str:
 
 
 def _word_dropout(text: str, draw: Random) -> str:
-    """Each word left out with a chance of 0.1, at least one, never all; under 3 words none."""
+    """Each word left out with a chance of 0.1, at least one; under 3 words none. (What leaves none is not taken.)"""
     count = len(text.split())
     if count < 3:
         return text
     left_out = {place for place in range(count) if draw.random() < _DROPPED_WORDS} or {draw.randrange(count)}
-    if len(left_out) == count:
-        left_out.remove(draw.randrange(count))
     places = iter(range(count))
     return _WORD.sub(lambda word: "" if next(places) in left_out else word[0], text).strip()
 

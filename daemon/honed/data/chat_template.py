@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import jinja2
 from honed.data.messages import Message
-from honed.data.splice import Splice, probe
+from honed.data.splice import EXPRESSION_ERRORS, Splice, probe
 from honed.errors import InvalidInput
 from jinja2.ext import loopcontrols
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -23,9 +23,6 @@ PLAIN_TEMPLATE = (
 )
 
 _MAX_SPLICES = 1000
-
-# Whatever an expression of a template can raise besides Jinja's own errors.
-_EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 class ChatTemplate:
@@ -76,7 +73,7 @@ class ChatTemplate:
                 add_generation_prompt=add_generation_prompt,
                 **self._variables,
             )
-        except (jinja2.TemplateError, *_EXPRESSION_ERRORS) as error:
+        except (jinja2.TemplateError, *EXPRESSION_ERRORS) as error:
             raise InvalidInput(
                 f"The model's chat template refuses this conversation: {error}", reason="CHAT_REFUSED"
             ) from None

@@ -46,7 +46,7 @@ class Checks:
     """Takes rows in the order of the table, those of the training table first.
 
     Attributes:
-        prompts: keys of what is asked; of bare text, of the text.
+        prompts: keys of what is asked, the system message included; of bare text, of the text.
         pairs: keys of prompt and reply together.
         groups: keys of what must stay on one side of the split.
         labels: the labels in the order in which they came; empty unless rows are labelled.
@@ -85,8 +85,9 @@ class Checks:
         for example, prompt, group in zip(examples, prompts, groups, strict=True):
             reply = example.reply
             key = text_key(prompt)
-            self.prompts.append(key)
-            self.pairs.append(text_key(f"{prompt}\0{reply}"))
+            system = _system(example)
+            self.prompts.append(text_key(f"{system}\0{prompt}") if system else key)
+            self.pairs.append(text_key(f"{system}\0{prompt}\0{reply}"))
             self.groups.append(key if group is None else text_key(f"\0{group}"))
             self.characters.values.append(len(prompt) + (len(reply) if example.messages else 0))
             if labelled:
@@ -111,8 +112,12 @@ class Checks:
             (self.mojibake if _MOJIBAKE.search(text) else self.controls).append(len(self) - 1)
 
 
+def _system(example: Example) -> str:
+    return example.messages[0].content if example.messages and example.messages[0].role == "system" else ""
+
+
 def _asked(example: Example) -> str:
-    """What makes a row the same as another: its turns but the system message, or bare text itself."""
+    """A row's turns but the system message, or bare text itself."""
     if not example.messages:
         return example.reply
     turns = [message.content for message in example.messages if message.role != "system"]

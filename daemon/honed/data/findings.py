@@ -10,7 +10,7 @@ from honed.data.checks import MAX_NEAR_DUPLICATE_ROWS, Checks
 from honed.data.splits import Keys
 from numpy.typing import NDArray
 
-_SHOWN_ROWS = 20
+SHOWN_ROWS = 20
 _IMBALANCE = 10
 _FEW_ROWS = 10
 
@@ -46,7 +46,7 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
     """
 
     def of_rows(severity: Severity, code: str, rows: Rows | Sequence[int], message: str) -> list[Finding]:
-        shown = tuple(name(int(row)) for row in rows[:_SHOWN_ROWS])
+        shown = tuple(name(int(row)) for row in rows[:SHOWN_ROWS])
         return [Finding(severity, code, f"{len(rows):,} {message}", len(rows), shown)] if len(rows) else []
 
     prompts, pairs, _ = checks.key_arrays()

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import orjson
 from honed.data.checks import Checks, Column
-from honed.data.findings import Finding, findings, label_counts
+from honed.data.findings import SHOWN_ROWS, Finding, findings, label_counts
 from honed.data.formats import Format, Table, open_table
 from honed.data.lengths import distribution
 from honed.data.long_rows import cut
@@ -55,7 +55,7 @@ class Intake:
         self._numbers = array("I")  # of each row kept, in its table
         self._pieces: dict[int, str] = {}  # of rows that were cut: " (1 of 3)"
         self._train_rows = 0
-        self._too_long = 0
+        self._too_long: list[str] = []
         self._tracked: tuple[str, ...] = ()
 
     def prepare(
@@ -75,9 +75,9 @@ class Intake:
             self._read(reader, table, "training table", rows, columns)
             self._train_rows = len(self._checks)
             if test_file is not None:
-                table_of_tests = open_table(test_file, table_format, "test table")
-                same = Reader.of(table_of_tests, [], replace(self._wanted, shape=reader.shape))
-                self._read(same, table_of_tests, "test table", rows, columns)
+                test_table = open_table(test_file, table_format, "test table")
+                reader.require_columns(test_table)
+                self._read(reader, test_table, "test table", rows, columns)
         held_out = self._held_out(test_fraction, seed, separate=test_file is not None)
         labels = self._labels(held_out) if reader.task == "classify" else []
         slices = [column for column, seen in self._checks.columns.items() if seen.sliceable]
@@ -163,7 +163,7 @@ class Intake:
                 self._checks.trained_tokens.values.append(tokens.trained)
                 yield row
                 continue
-            self._too_long += 1
+            self._too_long.append(f"{'test ' if self._train_rows else ''}{row.record.number}")
             if model.long_rows == "split" and reader.task == "text":
                 pieces = cut(row.example.reply, model.renderer, model.context_length)
                 for number, piece in enumerate(pieces, 1):
@@ -184,6 +184,8 @@ class Intake:
         if separate:
             return np.arange(len(self._checks)) >= self._train_rows
         labels = self._checks.label_array()
+        if self._checks.labels:  # numbered in alphabetical order, so that the order of the table does not matter
+            labels = np.argsort(np.argsort(self._checks.labels))[labels]
         _, _, groups = self._checks.key_arrays()
         held_out = split(groups, labels, test_fraction, seed)
         unseen = np.setdiff1d(labels[held_out], labels[~held_out])
@@ -256,12 +258,13 @@ class Intake:
                 "context_length": self._model.context_length,
                 "row": distribution(tokens[~held_out]),
                 "trained": int(trained[~held_out].sum(dtype=np.int64)),
-                "too_long": self._too_long,
+                "too_long": len(self._too_long),
             }
             if self._too_long:
                 done = {"drop": "left out", "split": "cut into pieces that fit"}[self._model.long_rows]
-                message = f"{self._too_long:,} row(s) are longer than the model's context and were {done}."
-                found.insert(0, Finding("warning", "ROWS_TOO_LONG", message, self._too_long))
+                message = f"{len(self._too_long):,} row(s) are longer than the model's context and were {done}."
+                shown = tuple(self._too_long[:SHOWN_ROWS])
+                found.insert(0, Finding("warning", "ROWS_TOO_LONG", message, len(self._too_long), shown))
         return report | {"findings": [finding.to_json() for finding in found]}
 
     def _name(self, index: int) -> str:

@@ -10,7 +10,7 @@ from honed.data.conversations import conversation
 from honed.data.formats import Table
 from honed.data.messages import Example, Message, Task
 from honed.data.problems import BadRow
-from honed.data.records import Record
+from honed.data.records import Record, quoted
 from honed.data.shapes import Shape, bare_text, detect_shape, preference
 from honed.data.templates import Template
 from honed.errors import InvalidInput
@@ -43,7 +43,7 @@ class Reader:
     """Makes an example of each record.
 
     Attributes:
-        columns: the columns that the example and its group are made of.
+        columns: the columns that examples are made of; the group's is apart.
     """
 
     shape: Shape
@@ -59,7 +59,9 @@ class Reader:
         Raises:
             InvalidInput: the shape is unknown, a column is missing, or the template does not fit.
         """
-        shape = wanted.shape or ("table" if wanted.template else detect_shape(table, sample))
+        shape: Shape = wanted.shape or ("table" if wanted.template else detect_shape(table, sample))
+        if shape == "table" and wanted.template is None:
+            raise InvalidInput.of_field("header.template", "expected templates/{id}, for rows of the shape table")
         if shape == "table" or shape in _SHAPE_TEMPLATES:
             template = wanted.template or Template.from_json(BUILT_IN[_SHAPE_TEMPLATES[shape]])
             bound = bind(
@@ -68,7 +70,7 @@ class Reader:
                 wanted.parameters or {},
                 wanted.verbalizer or {},
                 wanted.instruction,
-                table.columns,
+                (*table.columns, *_later_columns(table, template)),
             )
             task, columns = bound.template.task, bound.source_columns
         else:
@@ -78,15 +80,20 @@ class Reader:
                 )
             bound, columns = None, _COLUMNS[shape]
             task = "text" if shape == "text" else "generate"
-        for column in (*columns, *([wanted.group_column] if wanted.group_column else ())):
-            if column not in table.columns:
+        reader = cls(shape, task, bound, wanted.group_column, columns)
+        reader.require_columns(table)
+        return reader
+
+    def require_columns(self, table: Table) -> None:
+        """Raises InvalidInput if a column that is read is not there, in this table or another of the same kind."""
+        later = _later_columns(table, self.template.template) if self.template else ()
+        for column in (*self.columns, *([self.group_column] if self.group_column else ())):
+            if column not in (*table.columns, *later):
                 raise InvalidInput(
-                    f"There is no column {column!r}; the table has {', '.join(map(repr, table.columns[:12]))}"
-                    f"{' ...' if len(table.columns) > 12 else ''}.",
+                    f"{table.file}: there is no column {column!r}; it has {quoted(table.columns)}.",
                     reason="COLUMN_MISSING",
                     column=column,
                 )
-        return cls(shape, task, bound, wanted.group_column, columns)
 
     def example(self, record: Record) -> Example:
         """The example of a record.
@@ -116,6 +123,13 @@ class Reader:
         if group := cell(record.values.get(self.group_column)):
             return group
         raise BadRow(f"{self.group_column!r}, by which rows are grouped, is empty")
+
+
+def _later_columns(table: Table, template: Template) -> tuple[str, ...]:
+    """Columns that may come further down: a key of a JSON row that only some rows have fills an optional slot."""
+    if table.format not in ("json", "jsonl"):
+        return ()
+    return tuple(slot.name for slot in template.slots if slot.optional and slot.name not in table.columns)
 
 
 def cell(value: Any) -> str:

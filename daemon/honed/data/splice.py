@@ -6,12 +6,23 @@ text: a hole can be written, joined to other text and trimmed by itself, and ref
 spliced only if its output cannot depend on what the texts say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+# Whatever an expression of a template can raise besides Jinja's own errors.
+EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+
+# A text is not known, but what these say of it is the same for every text.
+_TESTS_OF_ANY_TEXT = (
+    *("string", "iterable", "sequence", "mapping", "number", "integer", "float", "boolean", "true", "false", "none"),
+    *("defined", "undefined", "callable", "escaped"),
+)
+
+_Part = str | tuple[int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,11 @@ def probe(environment: ImmutableSandboxedEnvironment, source: str, variables: di
     tests: dict[str, Any] = probing.tests
     probing.filters = {name: _guarded(function) for name, function in filters.items()}
     probing.filters["trim"] = _trim(filters["trim"])
-    probing.tests = tests | {name: _is_text(tests[name]) for name in ("string", "iterable", "sequence")}
+    probing.tests = {
+        name: _of_any_text(test) if name in _TESTS_OF_ANY_TEXT else _guarded(test) for name, test in tests.items()
+    }
+    probing.getitem = _guarded(probing.getitem)  # a text that chooses an item
+    probing.concat = _concat  # what a macro or a block wrote can be looked at as any text
     return Prober(probing.from_string(source), variables)
 
 
@@ -71,63 +86,88 @@ class Prober:
         """The splice for conversations of these roles; None if the texts matter, or the template refuses the roles."""
         messages = [{"role": role, "content": _Hole(((index, False),))} for index, role in enumerate(roles)]
         try:
-            text = self._template.render(
+            rendered = self._template.render(
                 messages=messages, add_generation_prompt=add_generation_prompt, **self._variables
             )
-        except (NotSpliceableError, TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
+        except (NotSpliceableError, TemplateError, *EXPRESSION_ERRORS):
             return None  # rendering the conversation itself tells what is wrong, if anything is
-        pieces = text.split(_MARK)
-        places = tuple((int(piece[1:]), piece[0] == "t") for piece in pieces[1::2])
-        return Splice(tuple(pieces[0::2]), places)
-
-
-_MARK = "\ue0f1\U000f3a77\ue0f2"  # private-use characters, which no template writes
+        constants, places = [""], list[tuple[int, bool]]()
+        for part in _parts(rendered):
+            if isinstance(part, str):
+                constants[-1] += part
+            else:
+                places.append(part)
+                constants.append("")
+        return Splice(tuple(constants), tuple(places))
 
 
 class _Hole:
     """Stands for text that is not known: a sequence of constants and (message, trimmed) places."""
 
-    __slots__ = ("parts",)
-    __hash__ = None  # pyright: ignore[reportAssignmentType] - a hole has no value
+    __slots__ = ("_parts",)
 
-    def __init__(self, parts: tuple[str | tuple[int, bool], ...]) -> None:
-        self.parts = parts
+    def __init__(self, parts: tuple[_Part, ...]) -> None:
+        self._parts = parts  # the sandbox shows no template what begins with an underscore
 
     def __add__(self, other: object) -> "_Hole":
-        return _Hole((*self.parts, *_parts(other)))
+        return _Hole((*self._parts, *_parts(other)))
 
     def __radd__(self, other: object) -> "_Hole":
-        return _Hole((*_parts(other), *self.parts))
+        return _Hole((*_parts(other), *self._parts))
 
     def strip(self, *characters: object) -> "_Hole":
         """The text without outer white space; known only where nothing was joined to it."""
-        if len(self.parts) != 1 or isinstance(self.parts[0], str) or characters:
+        if len(self._parts) != 1 or isinstance(self._parts[0], str) or characters:
             raise NotSpliceableError
-        return _Hole(((self.parts[0][0], True),))
+        return _Hole(((self._parts[0][0], True),))
 
     def _refuse(self, *_: object) -> NoReturn:
         raise NotSpliceableError
 
     __str__ = __repr__ = __bool__ = __len__ = __iter__ = __contains__ = __getitem__ = __getattr__ = _refuse
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _refuse  # pyright: ignore[reportAssignmentType] - all refuse alike
-    __format__ = __html__ = __call__ = __int__ = __float__ = __index__ = _refuse  # pyright: ignore[reportAssignmentType] - as above
+    __format__ = __html__ = __call__ = __int__ = __float__ = __index__ = __hash__ = _refuse  # pyright: ignore[reportAssignmentType] - as above
 
 
-def _parts(value: object) -> tuple[str | tuple[int, bool], ...]:
+class _Written(str):
+    """A hole on its way to where outputs are joined."""
+
+    hole: _Hole
+
+    def __str__(self) -> str:
+        return self  # a copy would be plain text
+
+    def __html__(self) -> NoReturn:
+        raise NotSpliceableError
+
+
+def _parts(value: object) -> tuple[_Part, ...]:
     if isinstance(value, _Hole):
-        return value.parts
+        return value._parts  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - hidden from templates, not from here
     if isinstance(value, str):
         return (value,)
     raise NotSpliceableError
 
 
 def _written(value: Any) -> Any:
-    """What is finally written: a hole as its marked places."""
+    """What Jinja writes of a value."""
     if not isinstance(value, _Hole):
         return value
-    return "".join(
-        part if isinstance(part, str) else f"{_MARK}{'t' if part[1] else 'p'}{part[0]}{_MARK}" for part in value.parts
-    )
+    written = _Written()
+    written.hole = value
+    return written
+
+
+def _concat(outputs: Iterable[str]) -> "str | _Hole":
+    """Outputs joined; with a hole among them they are one themselves."""
+    parts = [
+        part
+        for output in outputs
+        for part in (_parts(output.hole) if isinstance(output, _Written) else (output,))
+        if part
+    ]
+    texts = [part for part in parts if isinstance(part, str)]
+    return "".join(texts) if len(texts) == len(parts) else _Hole(tuple(parts))
 
 
 def _trim(original: Any) -> Any:
@@ -138,7 +178,7 @@ def _trim(original: Any) -> Any:
 
 
 def _guarded(original: Any) -> Any:
-    """A filter that refuses holes in whatever it is given; Jinja's own markers on it are kept."""
+    """A function that refuses holes in whatever it is given; Jinja's own markers on it are kept."""
 
     def guarded(*arguments: Any, **options: Any) -> Any:
         if any(isinstance(each, _Hole) for each in (*arguments, *options.values())):
@@ -149,8 +189,8 @@ def _guarded(original: Any) -> Any:
     return guarded
 
 
-def _is_text(original: Any) -> Any:
+def _of_any_text(original: Any) -> Any:
     def test(value: Any) -> bool:
-        return True if isinstance(value, _Hole) else original(value)
+        return original("" if isinstance(value, _Hole) else value)
 
     return test

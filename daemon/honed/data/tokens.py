@@ -127,19 +127,32 @@ class Renderer:
 
     def examples(self, examples: Sequence[Example]) -> list[TokenizedExample]:
         """As `example` for each, their prompts tokenised together on all cores."""
-        turns = [self._checked(example.messages) for example in examples]
-        texts = [self._prompt_text(each) if each else "" for each in turns]
-        encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        tokenized: list[TokenizedExample] = []
-        for example, messages, text, encoding in zip(examples, turns, texts, encodings, strict=True):
-            if not messages:
-                self._refuse_special_tokens(example.reply)
-                reply = (*self.encode(example.reply), self._end_of_turn)
-                tokenized.append(TokenizedExample((self._end_of_turn,), reply))
-            else:
-                earlier = self._earlier(messages, text)
-                tokenized.append(TokenizedExample(tuple(encoding.ids), self._reply(messages, example.reply), earlier))
+        example = None
+        try:
+            turns: list[tuple[Message, ...]] = []
+            texts: list[str] = []
+            for example in examples:
+                turns.append(self._checked(example.messages))
+                texts.append(self._prompt_text(turns[-1]) if turns[-1] else "")
+            encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+            tokenized: list[TokenizedExample] = []
+            for example, messages, text, encoding in zip(examples, turns, texts, encodings, strict=True):
+                tokenized.append(self._tokenized(example, messages, text, encoding.ids))
+        except InvalidInput as error:
+            if example is None or not example.row:
+                raise
+            message = f"Row {example.row}: {error}"
+            details: dict[str, Any] = error.metadata | {"row": example.row}
+            raise InvalidInput(message, reason=error.reason, **details) from None
         return tokenized
+
+    def _tokenized(
+        self, example: Example, messages: tuple[Message, ...], text: str, prompt: list[int]
+    ) -> TokenizedExample:
+        if messages:
+            return TokenizedExample(tuple(prompt), self._reply(messages, example.reply), self._earlier(messages, text))
+        self._refuse_special_tokens(example.reply)
+        return TokenizedExample((self._end_of_turn,), (*self.encode(example.reply), self._end_of_turn))
 
     def reply(self, example: Example, reply: str | None = None) -> list[int]:
         """Token ids of an example's reply, or of another one in its place, with the end-of-turn token."""
@@ -186,6 +199,13 @@ class Renderer:
             )
         return whole[len(before) :]
 
+    def _turn_text(self, messages: tuple[Message, ...], reply: str) -> str:
+        """What the chat template writes for a reply, up to the end of its first end-of-turn token."""
+        text = self._reply_text(messages, reply)
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        ends = (end for token, (_, end) in zip(encoding.ids, encoding.offsets, strict=True) if token in self.stop_ids)
+        return text[: next(ends, len(text))]
+
     def _earlier(self, messages: tuple[Message, ...], text: str) -> tuple[tuple[int, int], ...]:
         """Where the trained turns of the assistant stand among the tokens of a prompt."""
         spans: list[tuple[int, int]] = []
@@ -195,16 +215,15 @@ class Renderer:
         encoding = self.tokenizer.encode(text, add_special_tokens=False)
         for place in places:
             before = self._prompt_text(messages[:place])
-            whole = self.template.render(messages[: place + 1], add_generation_prompt=False)
-            if not text.startswith(whole) or not whole.startswith(before):
+            written = before + self._turn_text(messages[:place], messages[place].content)
+            within = [at for at, (start, _) in enumerate(encoding.offsets) if len(before) <= start < len(written)]
+            if not text.startswith(written) or not within:
                 raise InvalidInput(
                     "The model's chat template writes an earlier turn differently once the conversation goes on, so "
                     "that turn cannot be trained as it is served. Give the earlier turns weight 0.",
                     reason="CHAT_TEMPLATE_REWRITES_TURNS",
                 )
-            within = [at for at, (start, _) in enumerate(encoding.offsets) if len(before) <= start < len(whole)]
-            ends = (at + 1 for at in within if encoding.ids[at] in self.stop_ids)
-            spans.append((within[0], next(ends, within[-1] + 1)))
+            spans.append((within[0], within[-1] + 1))
         return tuple(spans)
 
     def encode(self, text: str) -> list[int]:

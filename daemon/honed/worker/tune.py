@@ -43,9 +43,16 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
         require_context(evaluation.evidence.examples, renderer, context_length)
-    added = _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
+    known = {example.messages for example in (*validation_examples, *data.test)}
+    added = [
+        (kind, example)
+        for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
+        if example.messages not in known and _fits(example, renderer, context_length)
+    ]
+    kinds = dict(Counter(kind for kind, _ in added))
+    if work.augmentation:
+        report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
     train += renderer.examples([example for _, example in added])
-    _require_fit(train, context_length)
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
     if evaluation:
@@ -84,7 +91,6 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             eta_s=step.seconds / step.step * (step.total_steps - step.step),
         )
     summary = _summary(steps, len(train), work.batch_size, trainable)
-    kinds = dict(Counter(kind for kind, _ in added))
     made_report: dict[str, Any] = {}
     if evaluation:
         who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
@@ -134,10 +140,15 @@ def _augmented(
     added = augment(examples, by_rule, work.seed)
     if copies := work.augmentation.get("paraphrase"):
         added += paraphrase(predictor, renderer, data, examples, copies, report)
-    for kind, count in work.augmentation.items():
-        rows = sum(each == kind for each, _ in added)
-        report.log(f"{rows} changed copies added: {kind}, {count} for each of {len(examples)} training rows asked for.")
     return added
+
+
+def _fits(example: Example, renderer: Renderer, context_length: int) -> bool:
+    """Whether a changed copy can be trained: it may have become too long, or spell a control token."""
+    try:
+        return len(renderer.example(example)) <= context_length
+    except InvalidInput:
+        return False
 
 
 def hold_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[list[Example], list[Example]]:
