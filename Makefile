@@ -56,6 +56,7 @@ protos-check: protos
 bench: setup
 	$(BIN)/pip install --quiet -c constraints.txt --group bench
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/data.py
 
 # A daemon for trying things out: state in build/state, a UNIX socket beside it.
 serve: setup

@@ -105,10 +105,11 @@ def test_a_test_fraction_out_of_range_is_refused(fraction, upload):
     assert error.value.field_violations[0][0] == "header.test_fraction"
 
 
-def test_a_test_fraction_beside_a_test_table_is_refused(upload):
+@pytest.mark.parametrize(("field", "value"), [("test_fraction", 0.5), ("group_column", "text")])
+def test_an_option_of_the_split_beside_a_test_table_is_refused(field, value, upload):
     with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
-        upload(GOOD, test=GOOD, test_fraction=0.5)
-    assert error.value.field_violations[0][0] == "header.test_fraction"
+        upload(GOOD, test=GOOD, **{field: value})
+    assert error.value.field_violations[0][0] == f"header.{field}"
 
 
 @pytest.mark.parametrize(
