@@ -99,14 +99,15 @@ class TorchPredictor:
         arXiv 2305.09781).
         """
         tree = _Tree.of(replies)
-        flat = torch.tensor(tree.tokens, device=self._device)
-        depth = torch.tensor(tree.depths, device=self._device)
-        source = torch.tensor([parent + 1 for parent in tree.parents], device=self._device)  # 0 is the prompt's end
-        branch = torch.zeros(len(tree.tokens), len(tree.tokens), dtype=torch.bool, device=self._device)  # [R, R]
+        flat = torch.tensor(tree.tokens, dtype=torch.long, device=self._device)  # [R]
+        depth = torch.tensor(tree.depths, dtype=torch.long, device=self._device)
+        branch = torch.zeros(len(flat), len(flat), dtype=torch.bool, device=self._device)  # [R, R]
         for node, parent in enumerate(tree.parents):
             if parent >= 0:
                 branch[node] = branch[parent]
             branch[node, node] = True
+        # What is asked of the model: token after state, where state 0 is the prompt and state r + 1 the node r.
+        states, tokens = (torch.tensor(each, device=self._device) for each in zip(*tree.steps, strict=True))
         scores: list[list[float]] = [[] for _ in prompts]
         done = 0
         for rows, suffixes in self._batches(prompts):
@@ -130,11 +131,11 @@ class TorchPredictor:
                 position_ids=torch.cat([suffixes.positions, ends + depth], dim=1),
                 past_key_values=suffixes.cache,
                 use_cache=True,
-            ).last_hidden_state[:, length - 1 :]  # the prompt's last place, then the replies' [B, 1 + R, D]
-            likelihood = self._causal.get_output_embeddings()(hidden).float().log_softmax(dim=-1)
-            chosen = likelihood[:, source].gather(2, tail[:, :, None])[:, :, 0]  # [B, R]
-            for row, values in zip(rows, chosen.tolist(), strict=True):
-                scores[row] = [sum(values[node] for node in path) for path in tree.paths]
+            ).last_hidden_state[:, length - 1 :]  # the prompt's last place, then the nodes [B, 1 + R, D]
+            for row, states_of_row in zip(rows, hidden, strict=True):
+                logits = self._causal.get_output_embeddings()(states_of_row).float()  # [1 + R, V]
+                steps = (logits[states, tokens] - logits.logsumexp(dim=-1)[states]).tolist()
+                scores[row] = [sum(steps[step] for step in path) for path in tree.paths]
             done += len(rows)
             progress(done, len(prompts))
         return scores
@@ -202,33 +203,43 @@ class TorchPredictor:
 
 @dataclass
 class _Tree:
-    """Replies as a tree of tokens, R in all, a parent before its children.
+    """Replies as a tree of R nodes, the tokens that others follow; a parent stands before its children.
 
     Attributes:
         tokens, depths: of each node; a reply's first token has depth 0.
-        parents: node before each node; -1 for a reply's first.
-        paths: nodes of each reply.
+        parents: node before each node; -1 behind the prompt.
+        steps: (state, token), what is asked after the prompt (state 0) and after each node r (state r + 1).
+        paths: steps of each reply.
     """
 
     tokens: list[int]
     depths: list[int]
     parents: list[int]
+    steps: list[tuple[int, int]]
     paths: list[list[int]]
 
     @classmethod
     def of(cls, replies: Sequence[Sequence[int]]) -> "_Tree":
-        tree = cls([], [], [], [])
+        tree = cls([], [], [], [], [])
         nodes: dict[tuple[int, int], int] = {}
+        numbers: dict[tuple[int, int], int] = {}
         for reply in replies:
             path: list[int] = []
+            node = -1
             for depth, token in enumerate(reply):
-                parent = path[-1] if path else -1
-                if (parent, token) not in nodes:
-                    nodes[parent, token] = len(tree.tokens)
+                step = (node + 1, token)
+                if step not in numbers:
+                    numbers[step] = len(tree.steps)
+                    tree.steps.append(step)
+                path.append(numbers[step])
+                if depth == len(reply) - 1:
+                    break  # nothing follows the last token, so the model need not read it
+                if step not in nodes:
+                    nodes[step] = len(tree.tokens)
                     tree.tokens.append(token)
                     tree.depths.append(depth)
-                    tree.parents.append(parent)
-                path.append(nodes[parent, token])
+                    tree.parents.append(node)
+                node = nodes[step]
             tree.paths.append(path)
         return tree
 
