@@ -9,8 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.daemon import Daemon
+from helpers.tables import WRITE
 from helpers.tiny_model import make_tiny_model
 from honed.client import Client
+from honed.v1.datasets_pb2 import Dataset
 from honed.v1.exports_pb2 import Export
 from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, Job, JobEvent, TuneSpec
 
@@ -91,6 +93,28 @@ def exports(client, tuned) -> list[Export]:
     )
     jobs = [client.export("int8", "adapters/nf4"), client.export("fp32", "adapters/bf16", format="onnx-fp32")]
     return [client.get_export(client.wait_job(job.name).result) for job in jobs]
+
+
+@pytest.fixture
+def upload(client, tmp_path):
+    """Uploads rows or bytes under an id of their own; what was made is deleted at the end."""
+    made: list[str] = []
+
+    def upload(rows, *, test=None, table_format="jsonl", **options) -> Dataset:
+        files = []
+        for name, content in (("train", rows), ("test", test)):
+            if content is not None:
+                files.append(tmp_path / f"{name}-{len(made)}")
+                files[-1].write_bytes(content if isinstance(content, bytes) else WRITE[table_format](content))
+        dataset = client.upload_dataset(
+            f"set-{len(made)}", files[0], test=files[1] if test is not None else None, **options
+        )
+        made.append(dataset.name)
+        return dataset
+
+    yield upload
+    for name in made:
+        client.delete_dataset(name)
 
 
 @pytest.fixture

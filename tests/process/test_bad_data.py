@@ -9,22 +9,9 @@ import zstandard
 from helpers.daemon import refused
 from helpers.tables import PACK, WRITE
 from honed.client.errors import InvalidArgument
-from honed.v1.templates_pb2 import Template, TemplateParameter, TemplateSlot
 
 pytestmark = pytest.mark.usefixtures("nothing_is_kept")
 GOOD = [{"prompt": f"p{n}", "completion": f"c{n}"} for n in range(4)]
-
-
-@pytest.fixture
-def upload(client, tmp_path):
-    def upload(content: bytes, *, test: bytes | None = None, **options):
-        train, test_file = tmp_path / "train", tmp_path / "test"
-        train.write_bytes(content)
-        if test is not None:
-            test_file.write_bytes(test)
-        return client.upload_dataset("bad", train, test=None if test is None else test_file, **options)
-
-    return upload
 
 
 def parquet(**columns) -> bytes:
@@ -362,116 +349,3 @@ def test_an_id_that_is_taken_keeps_what_it_has(client, table):
     with refused("ALREADY_EXISTS", "DATASET_EXISTS"):
         client.upload_dataset("table", table, text_column="text", label_column="label", seed=1)
     assert client.get_dataset("table") == before
-
-
-# Templates
-
-UNBOUND = {
-    "no such column": ({"columns": {"text": "body"}}, "COLUMN_MISSING", ["'body'", "'text'", "'words', 'label'"]),
-    "a slot without a column": ({}, "COLUMN_MISSING", ["'text'", "'words', 'label'"]),
-    "no such slot": ({"columns": {"txt": "words"}}, "SLOT_UNKNOWN", ["'txt'", "'text', 'label'"]),
-    "no such group": (
-        {"columns": {"text": "words"}, "group_column": "who"},
-        "COLUMN_MISSING",
-        ["'who'", "'words', 'label'"],
-    ),
-    "one column twice": ({"columns": {"text": "label"}}, "COLUMN_MISSING", ["'label'"]),
-    "one column in two slots": ({"columns": {"text": "label", "label": "label"}}, "COLUMN_TWICE", ["'label'"]),
-    "two columns in one slot": ({"columns": {"text": ["words", "more"]}}, "COLUMN_MISSING", ["'more'"]),
-    "no such parameter": (
-        {"columns": {"text": "words"}, "parameters": {"tone": "kind"}},
-        "PARAMETER_UNKNOWN",
-        ["'tone'", "none"],
-    ),
-    "a parameter without a value": (
-        {"template": "translate", "columns": {"text": "words", "translation": "label"}},
-        "PARAMETER_MISSING",
-        ["'language'", "German"],
-    ),
-    "words for two labels alike": (
-        {"columns": {"text": "words"}, "verbalizer": {"x": "one", "y": "one"}},
-        "FIELD_INVALID",
-        ["'one'", "'x'"],
-    ),
-}
-
-
-@pytest.mark.parametrize("case", UNBOUND)
-def test_a_template_that_does_not_fit_the_table_is_refused_with_what_would(case, upload):
-    options, reason, words = UNBOUND[case]
-    table = [{"words": f"word {n}", "label": "xy"[n % 2]} for n in range(4)]
-    with refused("INVALID_ARGUMENT", reason) as error:
-        upload(WRITE["csv"](table), **{"template": "classify", **options})
-    assert [word for word in words if word not in error.value.message] == []
-
-
-def template(**fields: object) -> Template:
-    slots = [TemplateSlot(name="a"), TemplateSlot(name="b")]
-    good = {"name": "bad", "task": "generate", "system": "S.", "user": "{{ a }}", "reply": "{{ b }}", "slots": slots}
-    return Template(**{**good, **fields})
-
-
-A, B, MANY = TemplateSlot(name="a"), TemplateSlot(name="b"), TemplateSlot(name="a", many=True)
-MALFORMED = {
-    "a loop": (template(user="{% for x in a %}{{ x }}{% endfor %}"), "template.user", "{%"),
-    "an attribute": (template(user="{{ a.__class__ }}"), "template.user", "{{ a.__class__ }}"),
-    "a call": (template(user="{{ a() }}"), "template.user", "{{ a() }}"),
-    "an index": (template(user="{{ a[0] }}"), "template.user", "{{ a[0] }}"),
-    "an unknown filter": (template(user="{{ a | shell }}"), "template.user", "shell"),
-    "an open section": (template(user="{{# a }}x"), "template.user", "a"),
-    "sections crossed": (template(user="{{# a }}{{^ b }}{{/ a }}{{/ b }}"), "template.user", "b"),
-    "nine sections deep": (template(user="{{# a }}" * 9 + "x" + "{{/ a }}" * 9), "template.user", "8"),
-    "20,001 characters": (template(user="{{ a }}" + "x" * 19_994), "template.user", "20,000"),
-    "a name that is not declared": (template(user="{{ a }}{{ c }}"), "template.user", "'c'"),
-    "a slot in the instruction": (template(system="{{ a }}"), "template.system", "'a'"),
-    "a slot that is not used": (template(user="x"), "template.slots[0]", "'a'"),
-    "a prompt of nothing": (template(user=" "), "template.user", "can only render nothing"),
-    "a prompt that is never kept": (
-        template(user="{{^ a }}{{ a }}{{/ a }}"),
-        "template.user",
-        "can only render nothing",
-    ),
-    "a reply of nothing": (template(reply=""), "template.reply", "can only render nothing"),
-    "one reply for all": (template(reply="yes", slots=[A]), "template.reply", "names no slot"),
-    "two labels": (template(task="classify", reply="{{ a }}{{ b }}"), "template.reply", "exactly one slot"),
-    "the answer in the question": (
-        template(task="classify", user="{{ a }}{{ b }}"),
-        "template.user",
-        "gives the answer",
-    ),
-    "many columns as text": (template(slots=[MANY, B]), "template.user", "json or lines"),
-    "an unknown task": (template(task="sing"), "template.task", "'sing'"),
-    "a slot twice": (template(slots=[A, B, A]), "template.slots[2].name", "twice"),
-    "a parameter of a slot's name": (
-        template(parameters=[TemplateParameter(name="a")]),
-        "template.parameters[0].name",
-        "twice",
-    ),
-    "a slot out of form": (template(slots=[A, B, TemplateSlot(name="A b")]), "template.slots[2].name", "'A b'"),
-    "words without labels": (template(verbalizer={"x": "y"}), "template.verbalizer", "classify"),
-}
-
-
-@pytest.mark.parametrize("case", MALFORMED)
-def test_a_malformed_template_is_refused_by_its_field_and_not_kept(case, client):
-    bad, field, words = MALFORMED[case]
-    before = list(client.list_templates())
-    with refused("INVALID_ARGUMENT", "TEMPLATE_INVALID") as error:
-        client.create_template(bad)
-    assert field in {name for name, _ in error.value.field_violations}
-    assert any(words in what for name, what in error.value.field_violations if name == field)
-    assert list(client.list_templates()) == before
-
-
-def test_a_row_for_which_a_template_renders_nothing_is_named(client, upload):
-    optional = [TemplateSlot(name=name, optional=True) for name in "ac"]
-    client.create_template(template(user="{{# a }}{{ a }}{{/ a }}{{ c }}", slots=[*optional, B]))
-    rows = [{"a": "x", "b": "r", "c": ""}, {"a": "", "b": "r", "c": " "}, {"a": "", "b": "", "c": "z"}]
-    try:
-        with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
-            upload(WRITE["csv"](rows), template="bad")
-    finally:
-        client.delete_template("bad")
-    first, second = error.value.field_violations
-    assert first == ("row 2", "the prompt is empty; fill one of the slots 'a', 'c'")
-    assert second == ("row 3", "'b' is empty")

@@ -1,57 +1,22 @@
 """Tables of every shape and format to data sets: what is detected, rendered, split, checked, kept and shown again."""
 
 import hashlib
-from collections.abc import Callable
 
 import pytest
 from helpers.daemon import refused
 from helpers.tables import PACK, WRITE
 from helpers.tiny_model import END_OF_TURN
-from honed.v1.datasets_pb2 import Dataset, FileFormat, Finding, Shape, Task
-from honed.v1.templates_pb2 import ListTemplatesRequest, Template, TemplateParameter, TemplateSlot
+from honed.v1.datasets_pb2 import FileFormat, Finding, Shape, Task
+from process.previews import chatml, shown
 
 LABELLED = {"text_column": "text", "label_column": "label"}
 CONTEXT = 16384
-Upload = Callable[..., Dataset]
-
-
-@pytest.fixture
-def upload(client, tmp_path):
-    """Uploads rows or bytes under an id of their own; what was made is deleted at the end."""
-    made: list[str] = []
-
-    def upload(rows, *, test=None, table_format="jsonl", **options) -> Dataset:
-        files = []
-        for name, content in (("train", rows), ("test", test)):
-            if content is not None:
-                files.append(tmp_path / f"{name}-{len(made)}")
-                files[-1].write_bytes(content if isinstance(content, bytes) else WRITE[table_format](content))
-        dataset = client.upload_dataset(
-            f"set-{len(made)}", files[0], test=files[1] if test is not None else None, **options
-        )
-        made.append(dataset.name)
-        return dataset
-
-    yield upload
-    for name in made:
-        client.delete_dataset(name)
 
 
 @pytest.fixture
 def train_rows(client):
     """Numbers of the training rows of a data set that has no more than a hundred."""
     return lambda dataset: [row.row for row in client.preview_dataset(dataset.name, "tiny", rows=100).rows]
-
-
-def shown(client, dataset, row=0) -> tuple[str, str]:
-    """A previewed row: all of its text, and the part under the loss."""
-    tokens = client.preview_dataset(dataset.name, "tiny", rows=row + 1).rows[row].tokens
-    return "".join(token.text for token in tokens), "".join(token.text for token in tokens if token.trained)
-
-
-def chatml(*turns: tuple[str, str]) -> str:
-    """What the tiny model's chat template writes, up to the last end of turn."""
-    return "\n".join(f"<|im_start|>{role}\n{content}{END_OF_TURN}" for role, content in turns)
 
 
 def findings(dataset) -> dict[str, Finding]:
@@ -202,160 +167,6 @@ def test_test_rows_of_one_prompt_become_one_row_with_several_references(upload):
     assert (dataset.train_rows, dataset.test_rows, dataset.report.rows) == (1, 2, 6)
 
 
-# Templates
-
-
-BUILT_INS = {
-    "summarize": (
-        {"text": "A long tale.", "summary": "A tale."},
-        {},
-        chatml(("system", "Summarize the text."), ("user", "A long tale."), ("assistant", "A tale.")),
-    ),
-    "data-to-text": (
-        {"name": "Aromi", "food": "French", "area": "", "text": "Aromi is French."},
-        {"columns": {"data": ["name", "food", "area"]}},
-        chatml(
-            ("system", "Put the data into words. Say everything that the data says and nothing else."),
-            ("user", "name: Aromi\nfood: French"),
-            ("assistant", "Aromi is French."),
-        ),
-    ),
-    "extract": (
-        {"text": "Aromi is French.", "food": "French", "name": "Aromi", "area": ""},
-        {"columns": {"fields": ["name", "food", "area"]}},
-        chatml(
-            (
-                "system",
-                "Extract the fields from the text as a JSON object. A field that the text does not give is null.",
-            ),
-            ("user", "Aromi is French."),
-            ("assistant", '{"name": "Aromi", "food": "French", "area": null}'),
-        ),
-    ),
-    "answer": (
-        {"question": "Where?", "context": "", "answer": "Here."},
-        {"instruction": "Answer at once."},
-        chatml(("system", "Answer at once."), ("user", "Where?"), ("assistant", "Here.")),
-    ),
-    "translate": (
-        {"english": "Thank you.", "german": "Danke."},
-        {"columns": {"text": "english", "translation": "german"}, "parameters": {"language": "German"}},
-        chatml(("system", "Translate the text into German."), ("user", "Thank you."), ("assistant", "Danke.")),
-    ),
-    "rewrite": (
-        {"text": "Gimme that.", "rewritten": "May I have that?"},
-        {"parameters": {"style": "polite"}},
-        chatml(
-            ("system", "Rewrite the text in this style: polite."),
-            ("user", "Gimme that."),
-            ("assistant", "May I have that?"),
-        ),
-    ),
-}
-
-
-@pytest.mark.parametrize("template", BUILT_INS)
-def test_a_built_in_template_renders_a_row(template, client, upload):
-    row, options, rendered = BUILT_INS[template]
-    dataset = upload([row], test_fraction=0, template=template, **options)
-    assert dataset.template.name == f"templates/{template}"
-    assert dataset.template.digest == client.get_template(template).digest
-    assert dict(dataset.parameters) == options.get("parameters", {})
-    assert shown(client, dataset)[0] == rendered
-
-
-def test_a_verbalizer_writes_words_for_labels(client, upload):
-    rows = [{"text": f"text {n}", "label": ["card_arrival", "lost"][n % 2]} for n in range(6)]
-    words = {"card_arrival": "arrival of a card"}
-    dataset = upload(rows, template="classify", verbalizer=words, test_fraction=0)
-    assert list(dataset.labels) == ["arrival of a card", "lost"]
-    assert shown(client, dataset)[1] == f"arrival of a card{END_OF_TURN}"
-
-
-@pytest.fixture
-def own_template(client):
-    """A template of the test's own, not yet created."""
-    template = Template(
-        name="own",
-        description="Says what a customer wants.",
-        task="classify",
-        system="Say what the customer wants, {{ tone }}.",
-        user="{{ message | strip }}{{# place }}\nFrom: {{ place }}{{/ place }}",
-        reply="{{ wish | words }}",
-        slots=[
-            TemplateSlot(name="message", description="What was written."),
-            TemplateSlot(name="place", optional=True),
-            TemplateSlot(name="wish"),
-        ],
-        parameters=[TemplateParameter(name="tone", default_value="briefly")],
-    )
-    yield template
-    if any(each.name == "templates/own" for each in client.list_templates()):
-        client.delete_template("own")
-
-
-def test_a_template_of_ones_own_has_versions_that_data_sets_keep(client, upload, own_template):
-    first = client.create_template(own_template)
-    assert (first.name, first.version, first.owner) == ("templates/own", 1, "owner")
-    assert (first.task, first.user, list(first.slots)) == (
-        own_template.task,
-        own_template.user,
-        list(own_template.slots),
-    )
-    assert client.create_template(own_template) == first  # nothing has changed
-
-    rows = [{"message": f"Please {n}!", "wish": ["a_refund", "help"][n % 2], "place": "Rome"} for n in range(4)]
-    dataset = upload(rows, template="own", test_fraction=0)
-    assert dataset.template.digest == first.digest
-    assert dict(dataset.parameters) == {"tone": "briefly"}
-    assert {slot: list(columns.names) for slot, columns in dataset.columns.items()} == {
-        "message": ["message"],
-        "place": ["place"],
-        "wish": ["wish"],
-    }
-    prompt = ("system", "Say what the customer wants, briefly."), ("user", "Please 0!\nFrom: Rome")
-    assert shown(client, dataset)[0] == chatml(*prompt, ("assistant", "a refund"))
-
-    own_template.user = "{{ message }} from {{ place }}"
-    second = client.create_template(own_template)
-    assert second.version == 2
-    assert second.digest != first.digest
-    assert client.get_template("own") == second
-    assert client.get_template("own", version=1) == first
-    assert client.get_dataset(dataset.name) == dataset
-    again = upload(rows, template="own", test_fraction=0)
-    assert (again.template.version, again.digest == dataset.digest) == (2, False)
-
-    client.delete_template("own")
-    for version in (0, 1, 2):
-        with refused("NOT_FOUND", "TEMPLATE_NOT_FOUND"):
-            client.get_template("own", version=version)
-    assert client.get_dataset(dataset.name) == dataset
-    assert shown(client, dataset)[0] == chatml(*prompt, ("assistant", "a refund"))
-
-
-def test_templates_are_listed_the_built_in_ones_first(client, own_template):
-    own = client.create_template(own_template)
-    listed = list(client.list_templates())
-    built_in = [template for template in listed if template.owner == "honed"]
-    assert listed == [*built_in, own]
-    assert {"templates/classify", "templates/extract", "templates/data-to-text"} < {each.name for each in built_in}
-    assert [template for page in pages_of_one(client) for template in page.templates] == listed
-
-
-def pages_of_one(client):
-    return client._calls.pages(client._templates.ListTemplates, ListTemplatesRequest(page_size=1))
-
-
-def test_built_in_templates_stay_as_they_are(client, own_template):
-    own_template.name = "classify"
-    with refused("FAILED_PRECONDITION", "TEMPLATE_BUILT_IN"):
-        client.create_template(own_template)
-    with refused("FAILED_PRECONDITION", "TEMPLATE_BUILT_IN"):
-        client.delete_template("classify")
-    assert client.get_template("classify", version=1).system == "Classify the message."
-
-
 # Splits
 
 
@@ -501,9 +312,10 @@ def test_the_lengths_of_the_report_are_those_of_the_preview(client, upload, tune
     assert (tokens.row, tokens.trained) == (preview.lengths, preview.trained_tokens)
     assert sum(tokens.row.bin_counts) == dataset.train_rows
     assert tokens.row.median <= tokens.row.p95 <= tokens.row.longest <= tokens.row.bin_ends[-1]
-    speed = client.get_adapter("nf4").training.tokens_per_s
-    assert tokens.tuning_time.ToSeconds() == pytest.approx(3 * tokens.row.total / speed, abs=1)
-    assert "adapters/nf4" in tokens.tuning_time_basis
+    basis = client.get_adapter(tokens.tuning_time_basis.split()[0])  # the newest one of the model
+    assert basis.model == "models/tiny"
+    seconds = 3 * tokens.row.total / basis.training.tokens_per_s
+    assert tokens.tuning_time.ToSeconds() == pytest.approx(seconds, abs=1)
 
 
 def test_a_deleted_data_set_takes_its_files_with_it(client, daemon, table):
