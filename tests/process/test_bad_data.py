@@ -294,7 +294,7 @@ SHAPES = {
 def test_every_bad_row_of_a_shape_is_named_with_what_is_wrong(shape, table_format, upload):
     options, good, bad = SHAPES[shape]
     table = WRITE[table_format]([good, *(row for row, _ in bad), good])
-    for place in ({"content": table}, {"content": WRITE["jsonl"]([good]), "test": table}):
+    for place in ({"rows": table}, {"rows": WRITE["jsonl"]([good]), "test": table}):
         with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
             upload(**place, **options)
         found = error.value.field_violations
