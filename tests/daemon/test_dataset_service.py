@@ -5,6 +5,8 @@ from honed.template_library import BUILT_IN
 from honed.v1.datasets_pb2 import (
     Columns,
     DeleteDatasetRequest,
+    GetDatasetRequest,
+    ListDatasetsRequest,
     PreviewDatasetRequest,
     UploadDatasetHeader,
     UploadDatasetRequest,
@@ -45,6 +47,13 @@ async def test_a_table_goes_to_a_worker_and_what_it_makes_is_published(core, upl
     stored = core.resources.get("datasets/d")
     assert (core.state.path / stored.folder / "rows").read_bytes() == b"rows"
     assert not list(core.state.uploads.iterdir())
+
+
+async def test_lists_leave_the_report_out(service, upload):
+    await upload(columns=CLASSIFIED)
+    assert (await service.GetDataset(GetDatasetRequest(name="datasets/d"), None)).HasField("report")
+    (listed,) = (await service.ListDatasets(ListDatasetsRequest(), None)).datasets
+    assert (listed.name, listed.train_rows, listed.HasField("report")) == ("datasets/d", 80, False)
 
 
 async def test_the_worker_may_use_all_threads_within_its_limits(core, upload):

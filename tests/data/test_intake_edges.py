@@ -78,3 +78,19 @@ def test_a_row_that_cannot_be_rendered_is_named(tmp_path, tiny_llama):
     with pytest.raises(InvalidInput) as caught:
         preview.run(PreviewWork(str(tmp_path), str(tiny_llama), 3), tmp_path, None)
     assert caught.value.metadata["row"] == "7"
+
+
+def test_a_column_of_unlike_values_is_refused_as_a_label():
+    rows = [{"text": f"text {number}", "label": f"value {number}"} for number in range(3000)]
+    with pytest.raises(InvalidInput, match="Is it the right column") as caught:
+        take(rows, wanted=LABELLED)
+    assert caught.value.reason == "LABELS_TOO_MANY"
+
+
+def test_long_rows_are_taken_in_few_at_a_time_and_none_is_lost(monkeypatch):
+    rows = [{"text": f"{'word ' * (number % 7)}{number}", "label": "xy"[number % 2]} for number in range(200)]
+    together = take(rows, wanted=LABELLED, model=tiny(512), fraction=0)
+    monkeypatch.setattr("honed.data.intake._BATCH_CHARACTERS", 100)
+    apart = take(rows, wanted=LABELLED, model=tiny(512), fraction=0)
+    assert [row.row for row in apart.train] == [str(number) for number in range(1, 201)]
+    assert apart.facts == together.facts

@@ -21,6 +21,7 @@ from honed.worker.contract import EVENTS_FILE, STDERR_FILE, WORKS, Event, Limits
 
 _log = logging.getLogger(__name__)
 _POLL_S = 0.1
+_RUST_OUT_OF_MEMORY = "memory allocation of"  # Rust's last words: it aborts where Python would raise MemoryError
 _GRACE_S = 3.0
 # Every thread that allocates reserves 64 MiB (glibc's arenas) of the address space that Limits.memory_bytes bounds.
 _MAX_LIMITED_THREADS = 8
@@ -105,6 +106,13 @@ class Supervisor:
             if event.kind == "result":
                 result = event.data
         if result is None:
+            if limits.memory_bytes is not None and _RUST_OUT_OF_MEMORY in children.tail(folder / STDERR_FILE):
+                raise NoRoom(
+                    f"Parsing took more than the {limits.memory_bytes:,} bytes that it may use (ingest_memory_bytes). "
+                    "Split the table, or raise the limit.",
+                    reason="MEMORY_EXCEEDED",
+                    device_bytes=limits.memory_bytes,
+                )
             raise self._death(process, folder)
         return result
 

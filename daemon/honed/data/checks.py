@@ -15,7 +15,7 @@ from honed.data.messages import Example
 from honed.data.near_duplicates import NearDuplicates
 from honed.data.splits import Keys, Labels, text_key
 
-MAX_NEAR_DUPLICATE_ROWS = 200_000
+MAX_NEAR_DUPLICATE_ROWS = 100_000
 MAX_SLICE_VALUES = 50
 _MAX_VALUE_CHARACTERS = 200
 
@@ -64,7 +64,7 @@ class Checks:
         self.pairs = array("Q")
         self.groups = array("Q")
         self.labels: list[str] = []
-        self.label_ids = array("q")
+        self.label_ids = array("i")
         self.characters = Lengths()
         self.tokens = Lengths()
         self.trained_tokens = Lengths()
@@ -100,11 +100,11 @@ class Checks:
 
     def label_array(self) -> Labels:
         """[N] numbers of the labels; zeros where there are none."""
-        return np.array(self.label_ids, np.int64) if self.labels else np.zeros(len(self), np.int64)
+        return np.frombuffer(self.label_ids, np.int32) if self.labels else np.zeros(len(self), np.int32)
 
     def key_arrays(self) -> tuple[Keys, Keys, Keys]:
         """[N] keys of prompts, of pairs and of groups."""
-        prompts, pairs, groups = (np.array(keys, np.uint64) for keys in (self.prompts, self.pairs, self.groups))
+        prompts, pairs, groups = (np.frombuffer(keys, np.uint64) for keys in (self.prompts, self.pairs, self.groups))
         return prompts, pairs, groups
 
     def _note_strange(self, text: str) -> None:

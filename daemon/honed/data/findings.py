@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from honed.data.checks import MAX_NEAR_DUPLICATE_ROWS, Checks
-from honed.data.splits import Keys
+from honed.data.splits import Keys, Labels
 from numpy.typing import NDArray
 
 SHOWN_ROWS = 20
@@ -132,13 +132,13 @@ def later_copies(keys: Keys) -> Rows:
     return np.flatnonzero(again)
 
 
-def conflicting(prompts: Keys, labels: NDArray[np.int64]) -> Rows:
+def conflicting(prompts: Keys, labels: Labels) -> Rows:
     """Indices of the rows with another label than the first row of the same prompt."""
     _, first, member = np.unique(prompts, return_index=True, return_inverse=True)
     return np.flatnonzero(labels != labels[first][member])
 
 
-def _classes(names: Sequence[str], labels: NDArray[np.int64], held_out: Mask) -> list[Finding]:
+def _classes(names: Sequence[str], labels: Labels, held_out: Mask) -> list[Finding]:
     counts: Counter[int] = Counter(map(int, labels[~held_out]))
     tested = set(map(int, labels[held_out]))
     found: list[Finding] = []

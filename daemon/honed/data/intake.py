@@ -6,6 +6,7 @@ every row is known to be good, the split is drawn and the second pass deals the 
 
 from array import array
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -28,8 +29,10 @@ from honed.data.tokens import Renderer, TokenizedExample
 from honed.errors import InvalidInput
 from numpy.typing import NDArray
 
+MAX_LABELS = 1000
 MAX_LABEL_CHARACTERS = 200
 _BATCH_ROWS = 2000
+_BATCH_CHARACTERS = 1 << 21
 _SAMPLE_ROWS = 100
 
 
@@ -106,23 +109,20 @@ class Intake:
         }
 
     def _read(self, reader: Reader, table: Table, file: str, rows: BinaryIO, columns: BinaryIO) -> None:
-        """The first pass over one table."""
+        """The first pass over one table. While some rows are tokenised, on all cores, the next are parsed."""
         problems = Problems()
         before = len(self._checks)
-        batch: list[_Row] = []
-        for record in table.records(problems):
-            try:
-                example = reader.example(record)
-                if reader.task == "classify" and len(example.reply) > MAX_LABEL_CHARACTERS:
-                    raise BadRow(f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
-                batch.append(_Row(record, example, reader.group(record)))
-            except BadRow as error:
-                problems.add(record.number, error.reason)
-            if len(batch) == _BATCH_ROWS:
-                self._note(batch, reader, problems, rows, columns)
-                batch = []
-        if batch:
-            self._note(batch, reader, problems, rows, columns)
+        with ThreadPoolExecutor(1) as pool:
+            waiting: tuple[list[_Row], Future[list[TokenizedExample]] | None] | None = None
+            for batch in self._batches(reader, table, problems):
+                tokens = (
+                    pool.submit(self._model.renderer.examples, [row.example for row in batch]) if self._model else None
+                )
+                if waiting:
+                    self._note(*waiting, reader, problems, rows, columns)
+                waiting = batch, tokens
+            if waiting:
+                self._note(*waiting, reader, problems, rows, columns)
         problems.raise_if_any(file)
         if len(self._checks) == before:
             raise InvalidInput(
@@ -131,10 +131,38 @@ class Intake:
                 reason="TABLE_EMPTY",
             )
 
-    def _note(self, batch: list["_Row"], reader: Reader, problems: Problems, rows: BinaryIO, columns: BinaryIO) -> None:
+    def _batches(self, reader: Reader, table: Table, problems: Problems) -> Iterator[list["_Row"]]:
+        """The good rows of a table, some at a time: few of long ones."""
+        batch: list[_Row] = []
+        characters = 0
+        for record in table.records(problems):
+            try:
+                example = reader.example(record)
+                if reader.task == "classify" and len(example.reply) > MAX_LABEL_CHARACTERS:
+                    raise BadRow(f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
+                batch.append(_Row(record, example, reader.group(record)))
+            except BadRow as error:
+                problems.add(record.number, error.reason)
+                continue
+            characters += len(example.reply) + sum(len(turn.content) for turn in example.messages)
+            if len(batch) == _BATCH_ROWS or characters > _BATCH_CHARACTERS:
+                yield batch
+                batch, characters = [], 0
+        if batch:
+            yield batch
+
+    def _note(
+        self,
+        batch: list["_Row"],
+        tokens: Future[list[TokenizedExample]] | None,
+        reader: Reader,
+        problems: Problems,
+        rows: BinaryIO,
+        columns: BinaryIO,
+    ) -> None:
         """Checks and spools some rows."""
-        if self._model is not None:
-            batch = list(self._counted(self._model, batch, reader, problems))
+        if self._model is not None and tokens is not None:
+            batch = list(self._counted(self._model, batch, tokens, reader, problems))
         checks, tracked = self._checks, self._tracked
         prefix = "test " if self._train_rows else ""
         for row in batch:
@@ -150,17 +178,31 @@ class Intake:
                 columns.write(orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE))
         if batch:
             checks.add([row.example for row in batch], [row.group for row in batch], labelled=reader.task == "classify")
+        if len(checks.labels) > MAX_LABELS:
+            raise InvalidInput(
+                f"There are more than {MAX_LABELS:,} different labels; a closed set was expected. Is it the right "
+                "column? For free replies use another template than one that classifies.",
+                reason="LABELS_TOO_MANY",
+                limit_labels=MAX_LABELS,
+            )
 
-    def _counted(self, model: IntakeModel, batch: list["_Row"], reader: Reader, problems: Problems) -> Iterator["_Row"]:
+    def _counted(
+        self,
+        model: IntakeModel,
+        batch: list["_Row"],
+        tokens: Future[list[TokenizedExample]],
+        reader: Reader,
+        problems: Problems,
+    ) -> Iterator["_Row"]:
         """The rows that fit the model, their tokens counted."""
         try:
-            counted = zip(batch, model.renderer.examples([row.example for row in batch]), strict=True)
+            counted = zip(batch, tokens.result(), strict=True)
         except InvalidInput:
             counted = _one_by_one(model.renderer, batch, problems)
-        for row, tokens in counted:
-            if len(tokens) <= model.context_length:
-                self._checks.tokens.values.append(len(tokens))
-                self._checks.trained_tokens.values.append(tokens.trained)
+        for row, found in counted:
+            if len(found) <= model.context_length:
+                self._checks.tokens.values.append(len(found))
+                self._checks.trained_tokens.values.append(found.trained)
                 yield row
                 continue
             self._too_long.append(f"{'test ' if self._train_rows else ''}{row.record.number}")
@@ -176,7 +218,7 @@ class Intake:
                 what = "only bare text can be split" if model.long_rows == "split" else "shorten it, or have it dropped"
                 problems.add(
                     row.record.number,
-                    f"{len(tokens)} tokens, more than the {model.context_length} that {model.name} takes; {what}",
+                    f"{len(found)} tokens, more than the {model.context_length} that {model.name} takes; {what}",
                 )
 
     def _held_out(self, test_fraction: float, seed: int, *, separate: bool) -> NDArray[np.bool_]:
@@ -215,7 +257,7 @@ class Intake:
 
     def _deal(self, writer: Writer, held_out: NDArray[np.bool_], slices: list[str], *, merge: bool) -> None:
         """The second pass. With `merge`, test rows of one prompt become one row with several references."""
-        prompts = np.array(self._checks.prompts, np.uint64)
+        prompts, _, _ = self._checks.key_arrays()
         tested, counts = np.unique(prompts[held_out], return_counts=True)
         waiting = dict(zip(tested[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True)) if merge else {}
         merged: dict[int, list[Example]] = {}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-Labels = NDArray[np.int64]
+Labels = NDArray[np.integer]
 
 
 def split(groups: Keys, labels: Labels, test_fraction: float, seed: int) -> NDArray[np.bool_]:
@@ -48,7 +48,7 @@ def text_key(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-def _majority(member: NDArray[np.intp], labels: Labels, groups: int) -> Labels:
+def _majority(member: NDArray[np.intp], labels: Labels, groups: int) -> NDArray[np.int64]:
     """The most frequent label of each group; the lower one of two that are as frequent."""
     count = int(labels.max()) + 1
     pairs, rows = np.unique(member.astype(np.int64) * count + labels, return_counts=True)

@@ -105,7 +105,7 @@ def model(stored: Resource) -> models_pb2.Model:
     )
 
 
-def dataset(stored: Resource) -> datasets_pb2.Dataset:
+def dataset(stored: Resource, *, report: bool = True) -> datasets_pb2.Dataset:
     facts = stored.facts
     return datasets_pb2.Dataset(
         **_common(stored),
@@ -120,7 +120,7 @@ def dataset(stored: Resource) -> datasets_pb2.Dataset:
         labels=facts["labels"],
         slice_columns=facts["slice_columns"],
         size_bytes=stored.size_bytes,
-        report=json_format.ParseDict(facts["report"], datasets_pb2.DataReport()),
+        report=json_format.ParseDict(facts["report"], datasets_pb2.DataReport()) if report else None,
     )
 
 

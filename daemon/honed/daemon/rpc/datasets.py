@@ -90,7 +90,7 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         before, limit = page_bounds(request.page_size, request.page_token)
         page = self._core.resources.page("datasets", before, limit)
         return datasets_pb2.ListDatasetsResponse(
-            datasets=[convert.dataset(each) for each in page],
+            datasets=[convert.dataset(each, report=False) for each in page],
             next_page_token=next_token([each.number for each in page], limit),
         )
 
