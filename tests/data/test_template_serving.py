@@ -58,9 +58,7 @@ def asked(template, row):
 
 def served(family, template, request):
     """The token ids that the engine would be given."""
-    return GenerationService(None, family_renderer(family), ServingTemplate(template))._prompt(
-        request
-    )
+    return GenerationService(None, family_renderer(family), ServingTemplate(template))._prompt(request)
 
 
 def by_transformers(family, messages):

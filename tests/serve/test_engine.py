@@ -46,7 +46,6 @@ def greedy(graph_folder, served):
     """Replies of the same graph without the engine."""
     predictor = GraphPredictor(Graph(graph_folder, 1, 1, 1 << 24))
 
-
     def reply(prompt, length=8, stop_ids=STOPS):
         return predictor.generate([list(prompt)], length, stop_ids, lambda done, total: None)[0].tokens
 
