@@ -78,7 +78,7 @@ def dataset(hone, tmp_path_factory):
     with test.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
     table = ("--text-column", "text", "--label-column", "label")
-    added = hone("--json", "data", "add", "helpdesk", str(HELPDESK / "train.csv"), *table, "--test", str(test))
+    added = hone("--json", "data", "add", str(HELPDESK / "train.csv"), *table, "--test", str(test))
     return json.loads(added)
 
 
