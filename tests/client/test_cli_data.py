@@ -41,7 +41,7 @@ def test_every_option_of_a_table_arrives(hone, twin, table):
         *("data", "add", table, "--id", "d", "--shape", "alpaca", "--format", "tsv", "--template", "answer"),
         *("--column", 'facts="Area, m²",rooms', "--column", "reply=text", "--set", "language=German"),
         *("--verbalize", "bug=a defect", "--instruction", "Sort.", "--test", table, "--group-column", "customer"),
-        *("--model", "m", "--drop-long"),
+        *("--id-column", "", "--model", "m", "--drop-long"),
     )
     assert (result.exit_code, result.stdout) == (0, "datasets/d\n")
     header = twin.requests[0]
@@ -50,6 +50,7 @@ def test_every_option_of_a_table_arrives(hone, twin, table):
         "reply": ["text"],
     }
     assert (header.shape, header.template, header.group_column) == (SHAPE_ALPACA, "templates/answer", "customer")
+    assert (header.HasField("id_column"), header.id_column) == (True, "")
     assert (header.parameters, header.verbalizer) == ({"language": "German"}, {"bug": "a defect"})
     assert (header.instruction, header.model, header.long_rows) == ("Sort.", "models/m", LONG_ROWS_DROP)
     assert twin.uploads["test_data"] == table.read_bytes()

@@ -98,6 +98,7 @@ def test_all_options_of_a_table_arrive():
             "test_fraction": 0.0,
             "seed": 0,
             "group_column": "customer",
+            "id_column": "",
             "model": "m",
             "long_rows": "drop",
         },
@@ -112,6 +113,7 @@ def test_all_options_of_a_table_arrive():
         test_fraction=0.0,
         seed=0,
         group_column="customer",
+        id_column="",
         model="models/m",
         long_rows=datasets_pb2.LONG_ROWS_DROP,
     )

@@ -35,6 +35,7 @@ def test_nothing_given_leaves_everything_to_detection_and_defaults():
         "test_fraction": 0.2,
         "seed": 0,
         "group_column": "",
+        "id_column": None,
         "model_name": "",
         "long_rows": "refuse",
         "epochs": complete_tune(TuneSpec())["epochs"],
@@ -55,6 +56,7 @@ def test_what_is_given_reaches_the_worker():
             test_fraction=0,
             seed=7,
             group_column="customer",
+            id_column="",
             model="models/m",
             long_rows="LONG_ROWS_DROP",
         )
@@ -70,6 +72,7 @@ def test_what_is_given_reaches_the_worker():
         "test_fraction": 0,
         "seed": 7,
         "group_column": "customer",
+        "id_column": "",
         "model_name": "models/m",
         "long_rows": "drop",
     }
@@ -210,6 +213,7 @@ TEMPLATE = {"template": "templates/mine"}
         ({"verbalizer": {"a" * 200: "b" * 200}}, {"verbalizer": {"a" * 201: "b"}}, "verbalizer"),
         ({"instruction": "ä" * 2000}, {"instruction": "ä" * 2001}, "instruction"),
         ({"group_column": "a" * 200}, {"group_column": "a" * 201}, "group_column"),
+        ({"id_column": "a" * 200}, {"id_column": "a" * 201}, "id_column"),
     ],
 )
 def test_sizes_have_limits(within, beyond, field):

@@ -209,6 +209,28 @@ def test_rows_without_a_group_are_named():
     assert [row for row, _ in error.violations] == ["row 2", "row 3"]
 
 
+def test_rows_with_the_id_of_an_earlier_row_are_named():
+    rows = [{"text": f"text {number}", "id": name} for number, name in enumerate(["a", "b", 7, " a", None, "", "7"])]
+    error = refusal(rows, wanted=Wanted(shape="text"))
+    assert [(row, said.partition(";")[0]) for row, said in error.violations] == [
+        ("row 4", "'id' is 'a', as in row 1"),
+        ("row 7", "'id' is '7', as in row 3"),
+    ]
+
+
+def test_an_id_column_of_another_name_or_none_is_taken_when_told():
+    rows = [{"text": f"text {number}", "id": "a", "key": "k"} for number in range(2)]
+    error = refusal(rows, wanted=Wanted(shape="text", id_column="key"))
+    assert error.violations[0][1].startswith("'key' is 'k', as in row 1")
+    assert take(rows, wanted=Wanted(shape="text", id_column="")).train
+
+
+def test_a_column_called_id_that_fills_a_slot_may_repeat():
+    rows = [{"text": f"text {number}", "id": "ab"[number % 2]} for number in range(10)]
+    wanted = Wanted(template=CLASSIFY, columns={"label": ["id"]})
+    assert take(rows, wanted=wanted).facts["labels"] == ["a", "b"]
+
+
 def test_a_single_label_is_refused():
     error = refusal([{"text": "a", "label": "x"}, {"text": "b", "label": "x"}], wanted=LABELLED)
     assert error.reason == "LABELS_TOO_FEW"

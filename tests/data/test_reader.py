@@ -141,6 +141,7 @@ def test_a_row_without_a_group_is_a_bad_one(reader, value):
         ({"text": "a", "label": "x"}, {"template": CLASSIFY, "columns": {"text": ["body"]}}, "body"),
         ({"text": "a"}, {"template": CLASSIFY}, "label"),
         ({"text": "a"}, {"group_column": "customer"}, "customer"),
+        ({"text": "a"}, {"shape": "text", "id_column": "key"}, "key"),
         ({"prompt": "a", "completion": "b"}, {"group_column": "customer"}, "customer"),
         ({"body": "a"}, {"shape": "text"}, "text"),
         ({"prompt": "a", "chosen": "b"}, {"shape": "preference"}, "rejected"),

@@ -326,6 +326,20 @@ def test_a_row_of_no_group_is_named(upload):
     assert all("'who'" in what and "grouped" in what for _, what in error.value.field_violations)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("table_format", WRITE)
+def test_ids_that_repeat_are_named_with_the_remedy(shape, table_format, upload):
+    options, good, _ = SHAPES[shape]
+    if table_format in ("csv", "tsv") and any(isinstance(value, list) for value in good.values()):
+        pytest.skip("a cell holds no list")
+    named = {} if shape != "text" else {"shape": "text"}
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(WRITE[table_format]([good | {"id": name} for name in ("x", "y", "x")]), **{**options, **named})
+    ((row, said),) = error.value.field_violations
+    assert (row, said.partition(";")[0]) == ("row 3", "'id' is 'x', as in row 1")
+    assert "--id-column" in said
+
+
 def test_the_last_of_many_rows_is_as_bad_as_the_first(upload):
     rows = [{"prompt": f"p{number}", "completion": f"c{number}"} for number in range(5000)]
     rows[-1]["completion"] = ""

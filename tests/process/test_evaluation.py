@@ -386,6 +386,16 @@ def test_preference_pairs_give_the_share_of_chosen_replies_that_are_likelier(cli
     assert found.correct == sum(likelier)
 
 
+@pytest.mark.parametrize(("name", "rows"), [("told", [{"text": text} for text in TALES]), ("chosen", PAIRS)])
+def test_the_parity_of_texts_to_follow_has_no_accuracy(client, add, name, rows):
+    add(name, rows, test_fraction=0.5)
+    job = client.wait_job(client.export(name, "models/tiny", format="onnx-fp32", dataset=name).name)
+    parity = client.get_export(job.result).parity
+    assert (parity.rows, parity.top1_agreement) == (len(rows) // 2, 1.0)
+    assert not parity.HasField("accuracy")
+    assert not parity.HasField("reference_accuracy")
+
+
 def test_a_report_is_one_page_and_one_document_until_it_is_deleted(client, daemon, extracted):
     report = client.get_report(extracted.job.result)
     assert report in list(client.list_reports())

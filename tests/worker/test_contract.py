@@ -58,6 +58,7 @@ INGEST = IngestWork(
     test_fraction=0.2,
     seed=3,
     group_column="customer",
+    id_column="",
     model="m",
     model_name="models/m",
     long_rows="drop",

@@ -36,6 +36,7 @@ def work(tmp_path):
         test_fraction=0.2,
         seed=0,
         group_column="",
+        id_column=None,
         model=None,
         model_name="",
         long_rows="refuse",

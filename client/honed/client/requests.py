@@ -39,6 +39,7 @@ class TableOptions(TypedDict, total=False):
     test_fraction: float | None  # share of the rows held out, 0 to 0.9; not beside a test file
     seed: int | None  # of the split
     group_column: str | None  # rows with one value here are never on both sides of the split
+    id_column: str | None  # two rows with one value here are refused; unset: the column "id", if any; "": none
     model: str | None  # ID or models/ID; whose tokens and context length the report counts with
     long_rows: LongRows | None  # what becomes of rows that are too long for the model
 
@@ -88,6 +89,7 @@ def dataset_header(dataset_id: str, options: TableOptions) -> UploadDatasetHeade
         verbalizer=options.get("verbalizer"),
         instruction=options.get("instruction"),
         group_column=options.get("group_column"),
+        id_column=options.get("id_column"),
         model=None if model is None else full_name(model, "models"),
         long_rows=_enum_name("LONG_ROWS", "treatment of long rows", get_args(LongRows), options.get("long_rows")),
     )

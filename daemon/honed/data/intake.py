@@ -1,6 +1,6 @@
 """A table to a prepared data set: read, checked, split and written in two passes, in bounded memory.
 
-The first pass parses every row, counts its tokens and spools it to disk; keys and lengths alone stay in memory. Once
+The first pass parses every row, counts its tokens and spools it to disk; keys, lengths and ids alone stay in memory. Once
 every row is known to be good, the split is drawn and the second pass deals the rows out.
 """
 
@@ -24,7 +24,7 @@ from honed.data.prepared import Prepared, Writer
 from honed.data.problems import BadRow, Problems
 from honed.data.reader import Reader, Wanted, cell
 from honed.data.records import Record
-from honed.data.splits import split
+from honed.data.splits import split, text_key
 from honed.data.tokens import Renderer, TokenizedExample
 from honed.errors import InvalidInput
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class Intake:
         self._model = model
         self._checks = Checks()
         self._numbers = array("I")  # of each row kept, in its table
+        self._ids: dict[int, int] = {}  # of the table that is read: a row's id, hashed, to its number
         self._pieces: dict[int, str] = {}  # of rows that were cut: " (1 of 3)"
         self._train_rows = 0
         self._too_long: list[str] = []
@@ -111,6 +112,7 @@ class Intake:
     def _read(self, reader: Reader, table: Table, file: str, rows: BinaryIO, columns: BinaryIO) -> None:
         """The first pass over one table. While some rows are tokenised, on all cores, the next are parsed."""
         problems = Problems()
+        self._ids.clear()
         before = len(self._checks)
         with ThreadPoolExecutor(1) as pool:
             waiting: tuple[list[_Row], Future[list[TokenizedExample]] | None] | None = None
@@ -140,6 +142,7 @@ class Intake:
                 example = reader.example(record)
                 if reader.task == "classify" and len(example.reply) > MAX_LABEL_CHARACTERS:
                     raise BadRow(f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
+                self._check_id(reader, record)
                 batch.append(_Row(record, example, reader.group(record)))
             except BadRow as error:
                 problems.add(record.number, error.reason)
@@ -150,6 +153,16 @@ class Intake:
                 batch, characters = [], 0
         if batch:
             yield batch
+
+    def _check_id(self, reader: Reader, record: Record) -> None:
+        """Raises BadRow if an earlier row of the table has the same id."""
+        if (row_id := reader.row_id(record)) and (
+            first := self._ids.setdefault(text_key(row_id), record.number)
+        ) != record.number:
+            raise BadRow(
+                f"{reader.id_column or 'id'!r} is {row_id!r:.100}, as in row {first}; remove one of the two, or name "
+                "another id column, or none (--id-column '')"
+            )
 
     def _note(
         self,

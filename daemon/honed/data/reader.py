@@ -36,6 +36,7 @@ class Wanted:
     verbalizer: Mapping[str, str] | None = None
     instruction: str = ""
     group_column: str = ""
+    id_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,15 @@ class Reader:
     """Makes an example of each record.
 
     Attributes:
-        columns: the columns that examples are made of; the group's is apart.
+        id_column: None for "id", if no example is made of it; empty for none.
+        columns: the columns that examples are made of; the group's and the ids' are apart.
     """
 
     shape: Shape
     task: Task
     template: BoundTemplate | None
     group_column: str
+    id_column: str | None
     columns: tuple[str, ...]
 
     @classmethod
@@ -80,14 +83,14 @@ class Reader:
                 )
             bound, columns = None, _COLUMNS[shape]
             task = "text" if shape == "text" else "generate"
-        reader = cls(shape, task, bound, wanted.group_column, columns)
+        reader = cls(shape, task, bound, wanted.group_column, wanted.id_column, columns)
         reader.require_columns(table)
         return reader
 
     def require_columns(self, table: Table) -> None:
         """Raises InvalidInput if a column that is read is not there, in this table or another of the same kind."""
         later = _later_columns(table, self.template.template) if self.template else ()
-        for column in (*self.columns, *([self.group_column] if self.group_column else ())):
+        for column in (*self.columns, *filter(None, (self.group_column, self.id_column))):
             if column not in (*table.columns, *later):
                 raise InvalidInput(
                     f"{table.file}: there is no column {column!r}; it has {quoted(table.columns)}.",
@@ -123,6 +126,11 @@ class Reader:
         if group := cell(record.values.get(self.group_column)):
             return group
         raise BadRow(f"{self.group_column!r}, by which rows are grouped, is empty")
+
+    def row_id(self, record: Record) -> str:
+        """The id of a record; empty if it has none."""
+        column = ("" if "id" in self.columns else "id") if self.id_column is None else self.id_column
+        return cell(record.values.get(column)) if column else ""
 
 
 def _later_columns(table: Table, template: Template) -> tuple[str, ...]:

@@ -56,6 +56,7 @@ class IngestWork(Work):
     test_fraction: float
     seed: int
     group_column: str
+    id_column: str | None
     model: str | None
     model_name: str
     long_rows: Literal["refuse", "drop", "split"]

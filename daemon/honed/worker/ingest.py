@@ -25,6 +25,7 @@ def run(work: IngestWork, output: Path, report: Report) -> dict[str, Any]:
         verbalizer=work.verbalizer,
         instruction=work.instruction,
         group_column=work.group_column,
+        id_column=work.id_column,
     )
     facts = Intake(folder, wanted, _model(work)).prepare(
         Path(work.train_file),

@@ -47,7 +47,8 @@ def parity(
             progress(done, len(rows))
 
     agreement = asdict(measure(compared()))
-    if examples is PROBE:  # its replies are text to follow, not answers to expect
+    # A probe, bare text and a preferred reply are texts to follow, not answers to expect.
+    if examples is PROBE or any(not example.messages or example.rejected for example in examples):
         del agreement["reference_accuracy"], agreement["accuracy"]
     return agreement | {
         "source": BUILT_IN if examples is PROBE else source,

@@ -222,7 +222,7 @@ class UploadDatasetRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadDatasetHeader, _Mapping]] = ..., train_data: _Optional[bytes] = ..., test_data: _Optional[bytes] = ...) -> None: ...
 
 class UploadDatasetHeader(_message.Message):
-    __slots__ = ("dataset_id", "format", "shape", "test_fraction", "seed", "template", "columns", "parameters", "verbalizer", "instruction", "group_column", "model", "long_rows")
+    __slots__ = ("dataset_id", "format", "shape", "test_fraction", "seed", "template", "columns", "parameters", "verbalizer", "instruction", "group_column", "model", "long_rows", "id_column")
     class ColumnsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +257,7 @@ class UploadDatasetHeader(_message.Message):
     GROUP_COLUMN_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LONG_ROWS_FIELD_NUMBER: _ClassVar[int]
+    ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
     dataset_id: str
     format: FileFormat
     shape: Shape
@@ -270,7 +271,8 @@ class UploadDatasetHeader(_message.Message):
     group_column: str
     model: str
     long_rows: LongRows
-    def __init__(self, dataset_id: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., test_fraction: _Optional[float] = ..., seed: _Optional[int] = ..., template: _Optional[str] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., verbalizer: _Optional[_Mapping[str, str]] = ..., instruction: _Optional[str] = ..., group_column: _Optional[str] = ..., model: _Optional[str] = ..., long_rows: _Optional[_Union[LongRows, str]] = ...) -> None: ...
+    id_column: str
+    def __init__(self, dataset_id: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., test_fraction: _Optional[float] = ..., seed: _Optional[int] = ..., template: _Optional[str] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., verbalizer: _Optional[_Mapping[str, str]] = ..., instruction: _Optional[str] = ..., group_column: _Optional[str] = ..., model: _Optional[str] = ..., long_rows: _Optional[_Union[LongRows, str]] = ..., id_column: _Optional[str] = ...) -> None: ...
 
 class GetDatasetRequest(_message.Message):
     __slots__ = ("name",)

@@ -108,6 +108,10 @@ def add(
     group_column: Annotated[
         str | None, typer.Option(help="Rows with one value in this column are never on both sides of the split.")
     ] = None,
+    id_column: Annotated[
+        str | None,
+        typer.Option(help="Two rows with one value in this column are refused. [default: id, if there is one]"),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Count tokens and find rows that are too long as this model does.")
     ] = None,
@@ -151,6 +155,7 @@ def add(
                 test_fraction=test_fraction,
                 seed=seed,
                 group_column=group_column,
+                id_column=id_column,
                 model=model,
                 long_rows="drop" if drop_long else "split" if split_long else None,
             )

@@ -77,6 +77,7 @@ def complete_header(header: datasets_pb2.UploadDatasetHeader) -> dict[str, Any]:
         "test_fraction": header.test_fraction if header.HasField("test_fraction") else _DEFAULT_TEST_FRACTION,
         "seed": header.seed,
         "group_column": header.group_column,
+        "id_column": header.id_column if header.HasField("id_column") else None,
         "model_name": header.model,
         "long_rows": _LONG_ROWS[header.long_rows],
         "epochs": EPOCHS,
@@ -125,6 +126,6 @@ def _size_mistakes(header: datasets_pb2.UploadDatasetHeader) -> Iterator[tuple[s
             yield field, f"expected {_MAX_ENTRIES} entries at most, found {len(entries)}"
         elif not all(1 <= len(name) <= _MAX_NAME and len(text) <= longest for name, text in entries.items()):
             yield field, f"expected names of 1 to {_MAX_NAME} characters and values of {longest} at most"
-    for field, longest in (("instruction", _MAX_TEXT), ("group_column", _MAX_NAME)):
+    for field, longest in (("instruction", _MAX_TEXT), ("group_column", _MAX_NAME), ("id_column", _MAX_NAME)):
         if len(getattr(header, field)) > longest:
             yield field, f"expected {longest} characters at most, found {len(getattr(header, field))}"
