@@ -1,7 +1,7 @@
 """A table to a prepared data set: read, checked, split and written in two passes, in bounded memory.
 
-The first pass parses every row, counts its tokens and spools it to disk; keys, lengths and ids alone stay in memory. Once
-every row is known to be good, the split is drawn and the second pass deals the rows out.
+The first pass parses every row, counts its tokens and spools it to disk; keys, lengths and ids alone stay in memory.
+Once every row is known to be good, the split is drawn and the second pass deals the rows out.
 """
 
 from array import array
