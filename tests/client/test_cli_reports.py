@@ -39,6 +39,34 @@ def test_every_option_of_an_evaluation_arrives(hone, twin):
     assert (spec.max_rows, spec.HasField("seed")) == (9, True)
 
 
+def test_a_report_that_cannot_be_written_does_not_hide_what_was_found(hone, in_folder, monkeypatch):
+    def no_room(path, pieces):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("honed.client.cli.reports.write_whole", no_room)
+    result = hone("eval", "models/m", "--data", "d", "--html", "a.html")
+    assert result.exit_code == 1
+    assert HEADLINE in result.stdout
+    assert result.stdout.endswith("\nreports/1\n")
+    assert "No space left" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("eval", "models/m", "--data", "d", "--shots", "99999999999"),
+        ("eval", "models/m", "--data", "d", "--max-rows", "99999999999"),
+        ("tune", "a", "--model", "m", "--data", "d", "--rank", "99999999999"),
+        ("data", "preview", "d", "--model", "m", "--rows", "99999999999"),
+        ("run", "models/m", "hi", "--seed", "99999999999999999999"),
+    ],
+)
+def test_a_number_that_no_field_holds_is_a_wrong_use(hone, words):
+    result = hone(*words)
+    assert result.exit_code == 2
+    assert "a number is too large or too small" in result.stderr
+
+
 def test_an_evaluation_job_shows_its_subjects_and_its_report(hone):
     hone("eval", "models/m", "adapters/a", "--data", "d", "--no-wait")
     assert hone("jobs", "ls").stdout.splitlines()[1].split()[:6] == [

@@ -131,6 +131,7 @@ def dataset_facts():
         "test_rows": 20,
         "labels": ["card", "refund"],
         "slice_columns": ["region", "product"],
+        "upload": {"instruction": "Sort.", "verbalizer": {"1": "card"}, "test_fraction": 0.2, "seed": 3},
         "report": {
             "rows": "100",
             "findings": [

@@ -37,6 +37,8 @@ def test_a_data_set_shows_how_it_was_read_and_what_was_found(dataset_facts):
     assert {slot: list(columns.names) for slot, columns in message.columns.items()} == dataset_facts["columns"]
     assert (message.train_rows, message.test_rows, list(message.labels)) == (80, 20, ["card", "refund"])
     assert list(message.slice_columns) == ["region", "product"]
+    assert (message.instruction, dict(message.verbalizer)) == ("Sort.", {"1": "card"})
+    assert (message.test_fraction, message.seed, message.group_column) == (0.2, 3, "")
     (finding,) = message.report.findings
     assert finding.severity == datasets_pb2.Finding.SEVERITY_WARNING
     assert (finding.code, finding.count, list(finding.rows)) == ("DUPLICATES_EXACT", 2, ["3", "test 7"])
@@ -71,9 +73,9 @@ def test_a_preview_keeps_row_numbers_tokens_and_lengths():
 
 
 @pytest.mark.parametrize("identifier", BUILT_IN)
-def test_a_built_in_template_belongs_to_honed_and_comes_whole(identifier):
+def test_a_built_in_template_belongs_to_honed_and_comes_whole(templates, identifier):
     plain = BUILT_IN[identifier]
-    message = convert.built_in_template(plain)
+    message = convert.template(templates.get(f"templates/{identifier}"))
     assert (message.name, message.owner, message.version) == (f"templates/{identifier}", "honed", plain["version"])
     assert not message.HasField("create_time")
     assert message.digest == digest(plain)

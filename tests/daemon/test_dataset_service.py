@@ -1,9 +1,13 @@
+import asyncio
+import threading
+
 import pytest
 from honed.daemon.rpc.datasets import DatasetService
-from honed.errors import InvalidInput, NotFound
+from honed.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from honed.template_library import BUILT_IN
 from honed.v1.datasets_pb2 import (
     Columns,
+    Dataset,
     DeleteDatasetRequest,
     GetDatasetRequest,
     ListDatasetsRequest,
@@ -132,10 +136,71 @@ async def test_a_test_table_comes_after_the_training_table(core, upload):
     assert not list(core.state.uploads.iterdir())
 
 
-async def test_a_test_table_and_a_share_for_the_test_exclude_each_other(core, upload):
+@pytest.mark.parametrize("drawn", [{"test_fraction": 0.0}, {"seed": 0}, {"group_column": "customer"}])
+async def test_a_test_table_and_a_draw_exclude_each_other(core, upload, drawn):
     with pytest.raises(InvalidInput) as caught:
-        await upload(("train_data", b"a"), ("test_data", b"b"), test_fraction=0.2)
-    assert refused(caught) == ["header.test_fraction"]
+        await upload(("train_data", b"a"), ("test_data", b"b"), **drawn)
+    assert refused(caught) == [f"header.{field}" for field in drawn]
+    assert core.supervisor.works == []
+
+
+async def test_a_data_set_remembers_what_it_was_made_with(core, upload):
+    drawn = await upload(columns=CLASSIFIED, instruction="Sort.", verbalizer={"1": "card"}, seed=3, group_column="who")
+    assert (drawn.instruction, dict(drawn.verbalizer)) == ("Sort.", {"1": "card"})
+    assert (drawn.test_fraction, drawn.seed, drawn.group_column) == (0.2, 3, "who")
+    core.resources.delete("datasets/d")
+    given = await upload(("train_data", b"a"), ("test_data", b"b"))
+    assert not given.HasField("test_fraction")
+    assert not given.HasField("seed")
+
+
+async def test_a_model_that_goes_while_the_table_arrives_is_not_found(core, service, publish):
+    publish("models/m")
+
+    async def stream():
+        yield UploadDatasetRequest(header=UploadDatasetHeader(dataset_id="d", model="models/m"))
+        core.resources.delete("models/m")
+        yield UploadDatasetRequest(train_data=b"rows")
+
+    with pytest.raises(NotFound) as caught:
+        await service.UploadDataset(stream(), None)
+    assert caught.value.reason == "MODEL_NOT_FOUND"
+    assert not list(core.state.uploads.iterdir())
+
+
+async def test_what_a_worker_reads_cannot_be_deleted_meanwhile(core, service, upload, publish, monkeypatch):
+    publish("models/m")
+    run, refusals = core.supervisor.run_once, []
+
+    async def run_once(work, limits, folder):
+        for name in {"models/m", "datasets/d"} & set(core.resources._held):
+            with pytest.raises(WrongState) as caught:
+                core.resources.delete(name)
+            refusals.append(caught.value.reason)
+        return await run(work, limits, folder)
+
+    monkeypatch.setattr(core.supervisor, "run_once", run_once)
+    await upload(model="models/m")
+    assert refusals == ["MODEL_IN_USE"]
+    core.supervisor.result = {"rows": [], "lengths": {}, "trained_tokens": 0}
+    await service.PreviewDataset(PreviewDatasetRequest(name="datasets/d", model="models/m"), None)
+    assert sorted(refusals) == ["DATASET_IN_USE", "MODEL_IN_USE", "MODEL_IN_USE"]
+    core.resources.delete("datasets/d")
+    core.resources.delete("models/m")
+
+
+async def test_the_slower_of_two_uploads_of_one_id_leaves_nothing(core, upload, monkeypatch):
+    place, both = core.state.publish, threading.Barrier(2, timeout=10)
+
+    def placed_at_once(made, folder):
+        place(made, folder)
+        both.wait()
+
+    monkeypatch.setattr(core.state, "publish", placed_at_once)
+    made = await asyncio.gather(upload(), upload(), return_exceptions=True)
+    assert {type(each) for each in made} == {Dataset, AlreadyExists}
+    (folder,) = (core.state.path / "datasets").iterdir()
+    assert core.resources.get("datasets/d").folder == f"datasets/{folder.name}"
 
 
 async def test_a_refused_table_leaves_nothing(core, upload):

@@ -13,6 +13,7 @@ def service(core, publish, dataset_facts):
     publish("datasets/d", **dataset_facts)
     publish("datasets/old", **dataset_facts)
     publish("datasets/untested", **dataset_facts | {"test_rows": 0})
+    publish("datasets/tales", **dataset_facts | {"shape": "text", "task": "text"})
     for model, adapter, export in (("m", "a", "e"), ("n", "b", "f")):
         spec = TuneSpec(model=f"models/{model}", dataset="datasets/d").SerializeToString().hex()
         publish(f"models/{model}")
@@ -133,16 +134,22 @@ async def test_an_evaluation_makes_a_report_of_its_own(core, create):
         (evaluation("models/m", dataset="datasets/untested"), "job.evaluate.dataset", "no test rows"),
         (evaluation("models/m", slice_columns=["colour"]), "job.evaluate.slice_columns", "region, product"),
         (
-            evaluation("models/m", earlier_datasets=["datasets/untested"]),
+            evaluation("adapters/a", earlier_datasets=["datasets/untested"]),
             "job.evaluate.earlier_datasets",
             "datasets/untested has no test rows",
         ),
-        (evaluation("models/m", earlier_datasets=["datasets/d"]), "job.evaluate.earlier_datasets", "own data set"),
+        (evaluation("adapters/a", earlier_datasets=["datasets/d"]), "job.evaluate.earlier_datasets", "own data set"),
         (
-            evaluation("models/m", earlier_datasets=["datasets/old", "datasets/old"]),
+            evaluation("adapters/a", earlier_datasets=["datasets/old", "datasets/old"]),
             "job.evaluate.earlier_datasets",
             "twice",
         ),
+        (evaluation("models/m", earlier_datasets=["datasets/old"]), "job.evaluate.earlier_datasets", "an adapter"),
+        (evaluation("adapters/a", "exports/e", shots=[3]), "job.evaluate.shots", "a model"),
+        (evaluation("adapters/a", shot_choice="SHOT_CHOICE_SIMILAR"), "job.evaluate.shot_choice", "a model"),
+        (evaluation("models/m", shots=[3], dataset="datasets/tales"), "job.evaluate.shots", "are read"),
+        (tuning(skip_evaluation=True, few_shot=3), "job.tune.few_shot", "skip_evaluation"),
+        (tuning(skip_evaluation=True, max_evaluation_rows=3), "job.tune.max_evaluation_rows", "skip_evaluation"),
         (tuning(earlier_datasets=["models/m"]), "job.tune.earlier_datasets", "'models/m'"),
         (tuning(earlier_datasets=["datasets/untested"]), "job.tune.earlier_datasets", "no test rows"),
         (
@@ -164,7 +171,7 @@ async def test_what_does_not_exist_is_not_found(create):
     for job, reason in (
         (evaluation("models/m", "exports/none"), "EXPORT_NOT_FOUND"),
         (evaluation("models/m", dataset="datasets/none"), "DATASET_NOT_FOUND"),
-        (evaluation("models/m", earlier_datasets=["datasets/none"]), "DATASET_NOT_FOUND"),
+        (evaluation("adapters/a", earlier_datasets=["datasets/none"]), "DATASET_NOT_FOUND"),
         (tuning(earlier_datasets=["datasets/none"]), "DATASET_NOT_FOUND"),
     ):
         with pytest.raises(NotFound) as caught:

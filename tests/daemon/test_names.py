@@ -1,5 +1,5 @@
 import pytest
-from honed.daemon.rpc.names import check_name, check_names, new_name, next_token, page_bounds, repeated
+from honed.daemon.rpc.names import check_name, check_names, new_name, repeated
 from honed.errors import InvalidInput
 
 GOOD = ["a", "0", "smollm2-135m", "a.b_c-d", "a" * 63]
@@ -52,20 +52,3 @@ def test_an_endless_id_is_not_repeated_in_full():
     with pytest.raises(InvalidInput) as caught:
         new_name("models", "x" * 100_000, "model_id")
     assert len(caught.value.message) < 300
-
-
-@pytest.mark.parametrize(("size", "limit"), [(0, 50), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)])
-def test_a_page_has_a_default_and_a_largest_size(size, limit):
-    assert page_bounds(size, "") == (2**63 - 1, limit)
-
-
-def test_the_next_page_begins_where_the_last_one_ended():
-    token = next_token([9, 8, 7], 3)
-    assert page_bounds(3, token) == (7, 3)
-    assert next_token([9, 8], 3) == next_token([], 3) == ""
-
-
-@pytest.mark.parametrize(("size", "token"), [(-1, ""), (0, "x"), (0, "-1"), (0, "²"), (0, "1 OR 1"), (0, "9" * 19)])
-def test_a_size_below_zero_and_a_token_of_somebody_else_are_refused(size, token):
-    with pytest.raises(InvalidInput):
-        page_bounds(size, token)

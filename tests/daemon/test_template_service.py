@@ -1,5 +1,5 @@
 import pytest
-from honed.daemon.rpc.templates import TemplateService, find_template
+from honed.daemon.rpc.templates import TemplateService
 from honed.errors import InvalidInput, NotFound, WrongState
 from honed.template_library import BUILT_IN, digest
 from honed.v1.templates_pb2 import (
@@ -132,7 +132,41 @@ async def test_pages_hold_the_built_in_ones_first_then_the_others_the_newest_fir
         if not (token := page.next_page_token):
             break
     built_in = [(template["name"], template["version"]) for template in BUILT_IN.values()]
-    assert found == [*built_in, ("templates/a", 2), ("templates/c", 1), ("templates/b", 1)]
+    assert found == [*built_in, ("templates/c", 1), ("templates/b", 1), ("templates/a", 2)]
+
+
+async def test_a_template_that_changes_between_two_pages_is_still_on_one(service, create):
+    for name in ("a", "b", "c"):
+        await create(changed(name=f"templates/{name}"))
+    first = await service.ListTemplates(ListTemplatesRequest(page_size=len(BUILT_IN) + 1), None)
+    await create(changed(name="templates/a", description="Changed."))
+    second = await service.ListTemplates(ListTemplatesRequest(page_token=first.next_page_token), None)
+    assert [template.name for template in second.templates] == ["templates/b", "templates/a"]
+
+
+@pytest.mark.parametrize(
+    ("fits", "too_large", "field"),
+    [
+        ({"description": "x" * 2000}, {"description": "x" * 2001}, "description"),
+        ({"verbalizer": {"a": "x" * 200}}, {"verbalizer": {"a": "x" * 201}}, "verbalizer"),
+        ({}, {"verbalizer": {str(number): "x" for number in range(1001)}}, "verbalizer"),
+        ({}, {"slots": [TemplateSlot(name="s")] * 65}, "slots"),
+        ({}, {"parameters": [TemplateParameter(name="s")] * 65}, "parameters"),
+        ({}, {"slots": [TemplateSlot(name="s", description="x" * 201)]}, "slots[2].description"),
+        ({}, {"parameters": [TemplateParameter(name="x" * 201)]}, "parameters[1].name"),
+        (
+            {"parameters": [TemplateParameter(name="q", default_value="x" * 2000)]},
+            {"parameters": [TemplateParameter(name="q", default_value="x" * 2001)]},
+            "parameters[1].default_value",
+        ),
+    ],
+)
+async def test_a_template_larger_than_any_use_is_refused_before_a_worker_sees_it(core, create, fits, too_large, field):
+    await create(changed(**fits))
+    with pytest.raises(InvalidInput) as caught:
+        await create(changed(**too_large))
+    assert [where for where, _ in caught.value.violations] == [f"template.{field}"]
+    assert len(core.supervisor.works) == 1
 
 
 async def test_a_deleted_template_is_gone_with_all_its_versions(service, create):
@@ -149,7 +183,7 @@ async def test_a_deleted_template_is_gone_with_all_its_versions(service, create)
 async def test_workers_get_the_newest_version_of_a_template(core, create):
     await create()
     await create(changed(reply="more {{ label }}"))
-    assert find_template(core, "templates/mine")["version"] == 2
-    assert find_template(core, "templates/classify") == BUILT_IN["classify"]
+    assert core.templates.get("templates/mine").template["version"] == 2
+    assert core.templates.get("templates/classify").template == BUILT_IN["classify"]
     with pytest.raises(NotFound):
-        find_template(core, "templates/none")
+        core.templates.get("templates/none")

@@ -1,5 +1,6 @@
 import pytest
-from honed.errors import NotFound
+from honed.errors import NotFound, WrongState
+from honed.template_library import BUILT_IN
 
 NAME = "templates/mine"
 
@@ -60,6 +61,15 @@ def test_a_template_goes_with_all_its_versions_and_begins_anew(templates):
 def test_pages_hold_the_newest_version_of_each_template_the_newest_first(templates):
     for name, digest in (("a", "1"), ("b", "1"), ("c", "1"), ("a", "2")):
         templates.add(f"templates/{name}", "owner", digest, template())
-    page = templates.page(2**63 - 1, 2)
+    built_in = templates.page(2**63 - 1, len(BUILT_IN))
+    page = templates.page(built_in[-1].number, 2)
     rest = templates.page(page[-1].number, 2)
-    assert [(each.name[-1], each.version) for each in (*page, *rest)] == [("a", 2), ("c", 1), ("b", 1)]
+    assert [each.template for each in built_in] == list(BUILT_IN.values())
+    assert [(each.name[-1], each.version) for each in (*page, *rest)] == [("c", 1), ("b", 1), ("a", 2)]
+
+
+@pytest.mark.parametrize("call", ["add", "delete"])
+def test_built_in_templates_stay_as_they_are(templates, call):
+    given = {"add": ("owner", "d", template()), "delete": ()}[call]
+    with pytest.raises(WrongState, match="built-in"):
+        getattr(templates, call)("templates/classify", *given)

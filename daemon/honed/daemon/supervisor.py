@@ -25,6 +25,8 @@ _RUST_OUT_OF_MEMORY = "memory allocation of"  # Rust's last words: it aborts whe
 _GRACE_S = 3.0
 # Every thread that allocates reserves 64 MiB (glibc's arenas) of the address space that Limits.memory_bytes bounds.
 _MAX_LIMITED_THREADS = 8
+# Short-lived workers at once; each may use up to its limits, so all may use no more than this many times as much.
+_MAX_SHORT_LIVED = 4
 
 
 class Supervisor:
@@ -39,6 +41,7 @@ class Supervisor:
         self._changed = asyncio.Event()
         self._running: tuple[int, Process] | None = None
         self._cancelled: set[int] = set()
+        self._short_lived = asyncio.Semaphore(_MAX_SHORT_LIVED)
 
     async def run(self) -> None:
         """Runs the queue until cancelled; then the running worker ends and its job goes back into the queue."""
@@ -81,24 +84,27 @@ class Supervisor:
         return job
 
     async def run_once(self, work: Work, limits: Limits, folder: Path) -> dict[str, Any]:
-        """Runs a short-lived worker outside the queue and returns its result; its output lies in folder/output.
+        """Runs a short-lived worker outside the queue, beside few others, and returns its result.
+
+        Its output lies in folder/output.
 
         Raises:
             HonedError: what the worker found, or how it died.
         """
         write_spec(folder, work, limits)
         threads = min(self._threads, _MAX_LIMITED_THREADS)
-        process = await children.spawn("honed.worker", str(folder), stderr=folder / STDERR_FILE, threads=threads)
-        try:
-            await asyncio.wait_for(process.wait(), limits.wall_s)
-        except TimeoutError:
-            raise NoRoom(
-                f"The work took longer than {limits.wall_s:g} s and was stopped.",
-                reason="TIME_LIMIT",
-                limit_s=limits.wall_s,
-            ) from None
-        finally:
-            await children.end(process, 0)
+        async with self._short_lived:
+            process = await children.spawn("honed.worker", str(folder), stderr=folder / STDERR_FILE, threads=threads)
+            try:
+                await asyncio.wait_for(process.wait(), limits.wall_s)
+            except TimeoutError:
+                raise NoRoom(
+                    f"The work took longer than {limits.wall_s:g} s and was stopped.",
+                    reason="TIME_LIMIT",
+                    limit_s=limits.wall_s,
+                ) from None
+            finally:
+                await children.end(process, 0)
         result: dict[str, Any] | None = None
         for event, _ in read_events(folder / EVENTS_FILE, 0):
             if event.kind == "failure":

@@ -72,7 +72,7 @@ LONG_ROWS_DROP: LongRows
 LONG_ROWS_SPLIT: LongRows
 
 class Dataset(_message.Message):
-    __slots__ = ("name", "owner", "create_time", "digest", "format", "shape", "task", "template", "columns", "parameters", "train_rows", "test_rows", "labels", "slice_columns", "size_bytes", "report")
+    __slots__ = ("name", "owner", "create_time", "digest", "format", "shape", "task", "template", "columns", "parameters", "train_rows", "test_rows", "labels", "slice_columns", "size_bytes", "report", "instruction", "verbalizer", "test_fraction", "seed", "group_column")
     class ColumnsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -81,6 +81,13 @@ class Dataset(_message.Message):
         value: Columns
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Columns, _Mapping]] = ...) -> None: ...
     class ParametersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class VerbalizerEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +110,11 @@ class Dataset(_message.Message):
     SLICE_COLUMNS_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    VERBALIZER_FIELD_NUMBER: _ClassVar[int]
+    TEST_FRACTION_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    GROUP_COLUMN_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
     create_time: _timestamp_pb2.Timestamp
@@ -119,7 +131,12 @@ class Dataset(_message.Message):
     slice_columns: _containers.RepeatedScalarFieldContainer[str]
     size_bytes: int
     report: DataReport
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., digest: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., task: _Optional[_Union[Task, str]] = ..., template: _Optional[_Union[_templates_pb2.Template, _Mapping]] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., report: _Optional[_Union[DataReport, _Mapping]] = ...) -> None: ...
+    instruction: str
+    verbalizer: _containers.ScalarMap[str, str]
+    test_fraction: float
+    seed: int
+    group_column: str
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., digest: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., task: _Optional[_Union[Task, str]] = ..., template: _Optional[_Union[_templates_pb2.Template, _Mapping]] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., train_rows: _Optional[int] = ..., test_rows: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., size_bytes: _Optional[int] = ..., report: _Optional[_Union[DataReport, _Mapping]] = ..., instruction: _Optional[str] = ..., verbalizer: _Optional[_Mapping[str, str]] = ..., test_fraction: _Optional[float] = ..., seed: _Optional[int] = ..., group_column: _Optional[str] = ...) -> None: ...
 
 class Columns(_message.Message):
     __slots__ = ("names",)

@@ -84,7 +84,8 @@ class TemplateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTemplate(self, request, context):
-        """Deletes a template with all its versions; data sets made with it keep theirs.
+        """Deletes a template with all its versions; data sets made with it keep theirs. The versions of a new template of this
+        name begin at 1 again; digests tell them apart.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,9 @@ class TemplateServiceStub:
     ListTemplates: _grpc.UnaryUnaryMultiCallable[_templates_pb2.ListTemplatesRequest, _templates_pb2.ListTemplatesResponse]
     """Lists the newest version of every template: the built-in ones, then the others, the newest first."""
     DeleteTemplate: _grpc.UnaryUnaryMultiCallable[_templates_pb2.DeleteTemplateRequest, _empty_pb2.Empty]
-    """Deletes a template with all its versions; data sets made with it keep theirs."""
+    """Deletes a template with all its versions; data sets made with it keep theirs. The versions of a new template of this
+    name begin at 1 again; digests tell them apart.
+    """
 
 @_typing.type_check_only
 class TemplateServiceAsyncStub(TemplateServiceStub):
@@ -55,7 +57,9 @@ class TemplateServiceAsyncStub(TemplateServiceStub):
     ListTemplates: _aio.UnaryUnaryMultiCallable[_templates_pb2.ListTemplatesRequest, _templates_pb2.ListTemplatesResponse]  # type: ignore[assignment]
     """Lists the newest version of every template: the built-in ones, then the others, the newest first."""
     DeleteTemplate: _aio.UnaryUnaryMultiCallable[_templates_pb2.DeleteTemplateRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a template with all its versions; data sets made with it keep theirs."""
+    """Deletes a template with all its versions; data sets made with it keep theirs. The versions of a new template of this
+    name begin at 1 again; digests tell them apart.
+    """
 
 class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps prompt–instruction templates. The built-in ones belong to "honed" and cannot be changed."""
@@ -90,6 +94,8 @@ class TemplateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _templates_pb2.DeleteTemplateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a template with all its versions; data sets made with it keep theirs."""
+        """Deletes a template with all its versions; data sets made with it keep theirs. The versions of a new template of this
+        name begin at 1 again; digests tell them apart.
+        """
 
 def add_TemplateServiceServicer_to_server(servicer: TemplateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -61,8 +61,8 @@ def evaluate(
             seed=seed,
         )
         if job := settle(client, out, queued, wait=not no_wait):
-            save(client, job.result, html, report_json)
             present(client, out, job)
+            save(client, job.result, html, report_json)
 
 
 def _counts(shots: str) -> list[int]:

@@ -23,11 +23,13 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def in_a_folder(path: Path | None) -> Path | None:
-    """Refuses a file whose folder does not exist: after an hour's job is too late.
+    """Refuses a file that cannot be written: after an hour's job is too late.
 
     Raises:
-        typer.BadParameter: There is no such folder.
+        typer.BadParameter: There is no such folder, or it may not be written to.
     """
     if path is not None and not path.parent.is_dir():
         raise typer.BadParameter(f"the folder {path.parent} does not exist")
+    if path is not None and not os.access(path.parent, os.W_OK):
+        raise typer.BadParameter(f"the folder {path.parent} may not be written to")
     return path

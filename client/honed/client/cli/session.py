@@ -51,6 +51,11 @@ def session(ctx: typer.Context, as_json: bool) -> Generator[tuple[Client, Output
     except HonedError as error:
         _report(error)
         raise typer.Exit(exit_code(error)) from None
+    except ValueError as error:
+        if not str(error).startswith("Value out of range"):  # protobuf's words for a number that its field cannot hold
+            raise
+        note(f"hone: a number is too large or too small: {error}.")
+        raise typer.Exit(2) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered has nowhere to go
         raise typer.Exit(1) from None

@@ -114,9 +114,9 @@ def tune(
             augmentation=Augmentation(**copies) if any(copies.values()) else None,
         )
         if job := settle(client, out, client.tune(spec), wait=not no_wait):
+            present(client, out, job)
             if html is not None:
                 if report := report_of(client, job):
                     save(client, report, html)
                 else:
                     note(f"{html} is not written: nothing was evaluated, as the data set has no test rows")
-            present(client, out, job)

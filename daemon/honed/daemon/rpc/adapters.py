@@ -6,7 +6,8 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, next_token, page_bounds
+from honed.daemon.rpc.names import check_name
+from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.v1 import adapters_pb2, adapters_pb2_grpc
 
 Context = ServicerContext[Any, Any]
@@ -25,11 +26,9 @@ class AdapterService(adapters_pb2_grpc.AdapterServiceServicer):
         self, request: adapters_pb2.ListAdaptersRequest, context: Context
     ) -> adapters_pb2.ListAdaptersResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        page = self._core.resources.page("adapters", before, limit)
-        return adapters_pb2.ListAdaptersResponse(
-            adapters=[convert.adapter(each) for each in page],
-            next_page_token=next_token([each.number for each in page], limit),
-        )
+        stored = self._core.resources.page("adapters", before, limit)
+        adapters, token = page_of(((each.number, convert.adapter(each)) for each in stored), limit)
+        return adapters_pb2.ListAdaptersResponse(adapters=adapters, next_page_token=token)
 
     async def DeleteAdapter(self, request: adapters_pb2.DeleteAdapterRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "adapters"))

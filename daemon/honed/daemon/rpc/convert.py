@@ -20,8 +20,6 @@ from honed.v1 import (
 )
 from honed.worker.contract import Event
 
-_BUILT_IN_OWNER = "honed"
-
 
 def timestamp(time: datetime) -> timestamp_pb2.Timestamp:
     message = timestamp_pb2.Timestamp()
@@ -112,9 +110,10 @@ def dataset(stored: Resource, *, report: bool = True) -> datasets_pb2.Dataset:
         format=f"FILE_FORMAT_{facts['format'].upper()}",
         shape=f"SHAPE_{facts['shape'].upper()}",
         task=f"TASK_{facts['task'].upper()}",
-        template=template(facts["template"]) if facts["template"] else None,
+        template=_template(facts["template"], digest(facts["template"])) if facts["template"] else None,
         columns={slot: datasets_pb2.Columns(names=names) for slot, names in facts["columns"].items()},
         parameters=facts["parameters"],
+        **facts["upload"],
         train_rows=facts["train_rows"],
         test_rows=facts["test_rows"],
         labels=facts["labels"],
@@ -137,31 +136,22 @@ def preview(result: dict[str, Any]) -> datasets_pb2.PreviewDatasetResponse:
     )
 
 
-def template(plain: dict[str, Any], owner: str = "", create_time: datetime | None = None) -> templates_pb2.Template:
+def template(stored: TemplateVersion) -> templates_pb2.Template:
+    message = _template(stored.template, stored.digest)
+    message.owner = stored.owner
+    if stored.create_time:
+        message.create_time.CopyFrom(timestamp(stored.create_time))
+    return message
+
+
+def _template(plain: dict[str, Any], template_digest: str) -> templates_pb2.Template:
     """A template as the library and the workers write it."""
     return templates_pb2.Template(
-        name=plain["name"],
-        version=plain["version"],
-        owner=owner,
-        create_time=timestamp(create_time) if create_time else None,
-        digest=digest(plain),
-        description=plain["description"],
-        task=plain["task"],
-        system=plain["system"],
-        user=plain["user"],
-        reply=plain["reply"],
+        digest=template_digest,
         slots=[templates_pb2.TemplateSlot(**slot) for slot in plain["slots"]],
         parameters=[templates_pb2.TemplateParameter(**parameter) for parameter in plain["parameters"]],
-        verbalizer=plain["verbalizer"],
+        **{key: value for key, value in plain.items() if key not in ("slots", "parameters")},
     )
-
-
-def built_in_template(plain: dict[str, Any]) -> templates_pb2.Template:
-    return template(plain, _BUILT_IN_OWNER)
-
-
-def user_template(stored: TemplateVersion) -> templates_pb2.Template:
-    return template(stored.template, stored.owner, stored.create_time)
 
 
 def adapter(stored: Resource) -> adapters_pb2.Adapter:

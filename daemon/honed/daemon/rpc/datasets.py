@@ -10,12 +10,12 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.headers import complete_header, require_labels
-from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
+from honed.daemon.rpc.headers import complete_header, require_drawn_alone, require_labels, upload_facts
+from honed.daemon.rpc.names import check_name, new_name
+from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.daemon.rpc.receive import Receiver
-from honed.daemon.rpc.templates import find_template
 from honed.daemon.store import NewResource
-from honed.errors import InvalidInput
+from honed.errors import HonedError, InvalidInput
 from honed.rpc_edge import principal
 from honed.v1 import datasets_pb2, datasets_pb2_grpc
 from honed.worker.contract import OUTPUT_FOLDER, IngestWork, PreviewWork
@@ -41,41 +41,38 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         name = new_name("datasets", header.dataset_id, "header.dataset_id")
         core.resources.require_free(name)
         settings = complete_header(header)
-        template = find_template(core, header.template) if header.template else None
+        template = core.templates.get(header.template).template if header.template else None
         if template:
             require_labels(header, template)
-        model = core.folder(header.model) if header.model else None
+        if header.model:
+            core.resources.get(header.model)
         tokens_per_s, basis = _tuning_speed(core, header.model)
         folder = core.state.new_upload()
         try:
-            await self._receive(request_iterator, folder)
+            await self._receive(request_iterator, header, folder)
             test_file = folder / "test"
-            for field in ("test_fraction", "group_column"):
-                if test_file.exists() and field in {given.name for given, _ in header.ListFields()}:
-                    raise InvalidInput.of_field(f"header.{field}", "refused beside a separate test table")
-            work = IngestWork(
-                train_file=str(folder / "train"),
-                test_file=str(test_file) if test_file.exists() else None,
-                template=template,
-                model=model,
-                tokens_per_s=tokens_per_s,
-                tokens_per_s_basis=basis,
-                **settings,
-            )
-            result = await core.supervisor.run_once(work, core.ingest_limits, folder)
-            core.resources.require_free(name)
-            place = f"datasets/{folder.name}"
-            await asyncio.to_thread(core.state.publish, folder / OUTPUT_FOLDER / "dataset", place)
-            core.resources.publish(
+            with core.resources.held(header.model):
+                work = IngestWork(
+                    train_file=str(folder / "train"),
+                    test_file=str(test_file) if test_file.exists() else None,
+                    template=template,
+                    model=core.folder(header.model) if header.model else None,
+                    tokens_per_s=tokens_per_s,
+                    tokens_per_s_basis=basis,
+                    **settings,
+                )
+                result = await core.supervisor.run_once(work, core.ingest_limits, folder)
+            await self._publish(
+                folder / OUTPUT_FOLDER / "dataset",
                 NewResource(
                     name=name,
                     owner=principal.get(),
                     job="",
                     digest=result["digest"],
                     size_bytes=result["size_bytes"],
-                    folder=place,
-                    facts=result["facts"],
-                )
+                    folder=f"datasets/{folder.name}",
+                    facts=result["facts"] | {"upload": upload_facts(header, drawn=not test_file.exists())},
+                ),
             )
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
@@ -88,11 +85,9 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         self, request: datasets_pb2.ListDatasetsRequest, context: Context
     ) -> datasets_pb2.ListDatasetsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        page = self._core.resources.page("datasets", before, limit)
-        return datasets_pb2.ListDatasetsResponse(
-            datasets=[convert.dataset(each, report=False) for each in page],
-            next_page_token=next_token([each.number for each in page], limit),
-        )
+        stored = self._core.resources.page("datasets", before, limit)
+        datasets, token = page_of(((each.number, convert.dataset(each, report=False)) for each in stored), limit)
+        return datasets_pb2.ListDatasetsResponse(datasets=datasets, next_page_token=token)
 
     async def DeleteDataset(self, request: datasets_pb2.DeleteDatasetRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "datasets"))
@@ -106,10 +101,16 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         if not 0 <= request.rows <= _MAX_PREVIEW_ROWS:
             raise InvalidInput.of_field("rows", f"expected 0 to {_MAX_PREVIEW_ROWS}, found {request.rows}")
         core = self._core
-        work = PreviewWork(core.folder(request.name), core.folder(request.model), request.rows or 3)
-        return convert.preview(await core.ask(work))
+        with core.resources.held(request.name, request.model):
+            work = PreviewWork(core.folder(request.name), core.folder(request.model), request.rows or 3)
+            return convert.preview(await core.ask(work))
 
-    async def _receive(self, requests: AsyncIterator[datasets_pb2.UploadDatasetRequest], folder: Path) -> None:
+    async def _receive(
+        self,
+        requests: AsyncIterator[datasets_pb2.UploadDatasetRequest],
+        header: datasets_pb2.UploadDatasetHeader,
+        folder: Path,
+    ) -> None:
         core = self._core
         receiver = Receiver(folder, core.state, core.config.max_dataset_bytes, "max_dataset_bytes")
         try:
@@ -121,11 +122,23 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
                 if part == "train_data":
                     receiver.write("train", request.train_data)
                 elif part == "test_data":
+                    require_drawn_alone(header)
                     receiver.write("test", request.test_data)
                 else:
                     raise InvalidInput.of_field("payload", "expected train_data or test_data after the header")
         finally:
             receiver.close()
+
+    async def _publish(self, made: Path, new: NewResource) -> None:
+        """Moves a data set to its place and records it, both or neither: its id may have been taken meanwhile."""
+        core = self._core
+        core.resources.require_free(new.name)
+        await asyncio.to_thread(core.state.publish, made, new.folder)
+        try:
+            core.resources.publish(new)
+        except HonedError:
+            await asyncio.to_thread(shutil.rmtree, core.state.path / new.folder, ignore_errors=True)
+            raise
 
 
 def _tuning_speed(core: Core, model: str) -> tuple[float | None, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 from honed.daemon.rpc.names import check_name
+from honed.daemon.rpc.sizes import MAX_ENTRIES, MAX_NAME, MAX_TEXT, map_mistakes, text_mistakes
 from honed.daemon.rpc.specs import EPOCHS, MAX_SEED, raise_mistakes, range_mistakes
 from honed.errors import InvalidInput
 from honed.v1 import datasets_pb2
@@ -14,9 +15,6 @@ from honed.v1 import datasets_pb2
 CLASSIFY = "templates/classify"
 _DEFAULT_TEST_FRACTION = 0.2
 _MAX_SLOTS = 64
-_MAX_ENTRIES = 1000
-_MAX_NAME = 200
-_MAX_TEXT = 2000
 
 
 def _choices(names: Iterable[tuple[str, int]], prefix: str) -> dict[int, str | None]:
@@ -74,7 +72,7 @@ def complete_header(header: datasets_pb2.UploadDatasetHeader) -> dict[str, Any]:
         "parameters": dict(header.parameters),
         "verbalizer": dict(header.verbalizer),
         "instruction": header.instruction,
-        "test_fraction": header.test_fraction if header.HasField("test_fraction") else _DEFAULT_TEST_FRACTION,
+        "test_fraction": _test_fraction(header),
         "seed": header.seed,
         "group_column": header.group_column,
         "id_column": header.id_column if header.HasField("id_column") else None,
@@ -91,6 +89,30 @@ def require_labels(header: datasets_pb2.UploadDatasetHeader, template: dict[str,
             "header.verbalizer",
             f"expected with a template that classifies; the task of {header.template} is {template['task']}",
         )
+
+
+def require_drawn_alone(header: datasets_pb2.UploadDatasetHeader) -> None:
+    """Raises InvalidInput if anything is said of how test rows are drawn; called where they are given."""
+    raise_mistakes(
+        "header",
+        [
+            (field, "refused beside a separate test table: nothing is drawn")
+            for field in ("test_fraction", "seed", "group_column")
+            if (header.HasField(field) if field != "group_column" else header.group_column)
+        ],
+    )
+
+
+def upload_facts(header: datasets_pb2.UploadDatasetHeader, *, drawn: bool) -> dict[str, Any]:
+    """What a data set remembers of a complete header: the fields of honed.v1.Dataset of the same names."""
+    facts: dict[str, Any] = {"instruction": header.instruction, "verbalizer": dict(header.verbalizer)}
+    if drawn:
+        facts |= {"test_fraction": _test_fraction(header), "seed": header.seed, "group_column": header.group_column}
+    return facts
+
+
+def _test_fraction(header: datasets_pb2.UploadDatasetHeader) -> float:
+    return header.test_fraction if header.HasField("test_fraction") else _DEFAULT_TEST_FRACTION
 
 
 def _company_mistakes(header: datasets_pb2.UploadDatasetHeader, shape: str | None) -> Iterator[tuple[str, str]]:
@@ -116,16 +138,11 @@ def _size_mistakes(header: datasets_pb2.UploadDatasetHeader) -> Iterator[tuple[s
         return
     for slot, columns in header.columns.items():
         field = f"columns[{slot[:80]}]"
-        if not 1 <= len(columns.names) <= _MAX_ENTRIES:
-            yield field, f"expected 1 to {_MAX_ENTRIES} columns, found {len(columns.names)}"
-        elif not all(1 <= len(name) <= _MAX_NAME for name in (slot, *columns.names)):
-            yield field, f"expected names of 1 to {_MAX_NAME} characters"
-    for field, longest in (("parameters", _MAX_TEXT), ("verbalizer", _MAX_NAME)):
-        entries: dict[str, str] = dict(getattr(header, field))
-        if len(entries) > _MAX_ENTRIES:
-            yield field, f"expected {_MAX_ENTRIES} entries at most, found {len(entries)}"
-        elif not all(1 <= len(name) <= _MAX_NAME and len(text) <= longest for name, text in entries.items()):
-            yield field, f"expected names of 1 to {_MAX_NAME} characters and values of {longest} at most"
-    for field, longest in (("instruction", _MAX_TEXT), ("group_column", _MAX_NAME), ("id_column", _MAX_NAME)):
-        if len(getattr(header, field)) > longest:
-            yield field, f"expected {longest} characters at most, found {len(getattr(header, field))}"
+        if not 1 <= len(columns.names) <= MAX_ENTRIES:
+            yield field, f"expected 1 to {MAX_ENTRIES} columns, found {len(columns.names)}"
+        elif not all(1 <= len(name) <= MAX_NAME for name in (slot, *columns.names)):
+            yield field, f"expected names of 1 to {MAX_NAME} characters"
+    yield from map_mistakes("parameters", header.parameters, MAX_TEXT)
+    yield from map_mistakes("verbalizer", header.verbalizer, MAX_NAME)
+    yield from text_mistakes({"instruction": header.instruction}, MAX_TEXT)
+    yield from text_mistakes({"group_column": header.group_column, "id_column": header.id_column}, MAX_NAME)

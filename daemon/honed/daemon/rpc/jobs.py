@@ -10,8 +10,9 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, check_names, new_name, next_token, page_bounds
-from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune
+from honed.daemon.rpc.names import check_name, check_names, new_name
+from honed.daemon.rpc.paging import page_bounds, page_of
+from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune, require_used
 from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
@@ -63,10 +64,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def ListJobs(self, request: jobs_pb2.ListJobsRequest, context: Context) -> jobs_pb2.ListJobsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        jobs = self._core.jobs.page(before, limit)
-        return jobs_pb2.ListJobsResponse(
-            jobs=[self._message(job) for job in jobs], next_page_token=next_token([job.number for job in jobs], limit)
-        )
+        stored = self._core.jobs.page(before, limit)
+        jobs, token = page_of(((each.number, self._message(each)) for each in stored), limit)
+        return jobs_pb2.ListJobsResponse(jobs=jobs, next_page_token=token)
 
     async def WatchJob(
         self, request: jobs_pb2.WatchJobRequest, context: Context
@@ -147,7 +147,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         check_name(spec.dataset, "job.evaluate.dataset", "datasets")
         self._require_test_rows(spec.dataset, "job.evaluate.dataset")
         core = self._core
-        settings = complete_evaluate(spec, core.resources.get(spec.dataset).facts["slice_columns"])
+        facts = core.resources.get(spec.dataset).facts
+        settings = complete_evaluate(spec, facts["slice_columns"])
+        require_used(spec, takes_shots=facts["task"] != "text" and facts["shape"] != "preference")
         work = EvaluateWork(
             dataset=core.folder(spec.dataset),
             dataset_name=spec.dataset,

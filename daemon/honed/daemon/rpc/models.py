@@ -13,7 +13,8 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, new_name, next_token, page_bounds
+from honed.daemon.rpc.names import check_name, new_name
+from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.daemon.rpc.receive import Receiver
 from honed.daemon.store import Makes, NewJob
 from honed.errors import InvalidInput
@@ -75,11 +76,9 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         self, request: models_pb2.ListModelsRequest, context: Context
     ) -> models_pb2.ListModelsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        page = self._core.resources.page("models", before, limit)
-        return models_pb2.ListModelsResponse(
-            models=[convert.model(each) for each in page],
-            next_page_token=next_token([each.number for each in page], limit),
-        )
+        stored = self._core.resources.page("models", before, limit)
+        models, token = page_of(((each.number, convert.model(each)) for each in stored), limit)
+        return models_pb2.ListModelsResponse(models=models, next_page_token=token)
 
     async def DeleteModel(self, request: models_pb2.DeleteModelRequest, context: Context) -> empty_pb2.Empty:
         name = check_name(request.name, "name", "models")

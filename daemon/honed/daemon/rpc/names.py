@@ -1,4 +1,4 @@
-"""Resource names and page tokens as they come from outside. A name never becomes a path."""
+"""Resource names as they come from outside. A name never becomes a path."""
 
 import re
 from collections import Counter
@@ -9,8 +9,6 @@ from honed.errors import InvalidInput
 
 T = TypeVar("T")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_DEFAULT_PAGE = 50
-_MAX_PAGE = 1000
 
 
 def new_name(collection: str, resource_id: str, field: str) -> str:
@@ -55,21 +53,3 @@ def check_names(names: Sequence[str], field: str, *collections: str) -> None:
 def repeated(values: Iterable[T]) -> list[T]:
     """Those that are given more than once."""
     return [value for value, count in Counter(values).items() if count > 1]
-
-
-def page_bounds(page_size: int, page_token: str) -> tuple[int, int]:
-    """(before, limit) of a List request; sizes above 1000 mean 1000 (AIP-158).
-
-    Raises:
-        InvalidInput: the size is negative or the token is none of ours.
-    """
-    if page_size < 0:
-        raise InvalidInput.of_field("page_size", f"expected 0 or more, found {page_size}")
-    if page_token and not (page_token.isascii() and page_token.isdigit() and len(page_token) < 19):
-        raise InvalidInput.of_field("page_token", "expected the next_page_token of an earlier response")
-    return int(page_token) if page_token else 2**63 - 1, min(page_size or _DEFAULT_PAGE, _MAX_PAGE)
-
-
-def next_token(numbers: list[int], limit: int) -> str:
-    """The token of the next page, empty if this one was not full."""
-    return str(numbers[-1]) if len(numbers) == limit else ""

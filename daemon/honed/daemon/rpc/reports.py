@@ -8,7 +8,8 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, next_token, page_bounds
+from honed.daemon.rpc.names import check_name
+from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.errors import InvalidInput
 from honed.v1 import reports_pb2, reports_pb2_grpc
 
@@ -34,11 +35,9 @@ class ReportService(reports_pb2_grpc.ReportServiceServicer):
         self, request: reports_pb2.ListReportsRequest, context: Context
     ) -> reports_pb2.ListReportsResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        page = self._core.resources.page("reports", before, limit)
-        return reports_pb2.ListReportsResponse(
-            reports=[convert.report(each) for each in page],
-            next_page_token=next_token([each.number for each in page], limit),
-        )
+        stored = self._core.resources.page("reports", before, limit)
+        reports, token = page_of(((each.number, convert.report(each)) for each in stored), limit)
+        return reports_pb2.ListReportsResponse(reports=reports, next_page_token=token)
 
     async def DeleteReport(self, request: reports_pb2.DeleteReportRequest, context: Context) -> empty_pb2.Empty:
         await self._core.delete(check_name(request.name, "name", "reports"))

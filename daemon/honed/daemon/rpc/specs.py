@@ -48,6 +48,8 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         InvalidInput: a value is out of range; `violations` lists all of them.
     """
     mistakes: list[tuple[str, str]] = []
+    given = {field.name for field, _ in spec.ListFields()}
+    unused = sorted(given & {"earlier_datasets", "few_shot", "max_evaluation_rows"}) if spec.skip_evaluation else []
     for field, (default, low, high, closed) in _TUNE_NUMBERS.items():
         if not spec.HasField(field) and default is not None:  # pyright: ignore[reportArgumentType] - names of the table
             setattr(spec, field, default)
@@ -66,8 +68,7 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         for kind, count in copies.items()
         if not 0 <= count <= _MAX_COPIES[kind]
     ]
-    if spec.skip_evaluation and spec.earlier_datasets:
-        mistakes.append(("earlier_datasets", "refused beside skip_evaluation, which measures nothing"))
+    mistakes += [(field, "refused beside skip_evaluation, which measures nothing") for field in unused]
     raise_mistakes("job.tune", mistakes)
     optional = {field: getattr(spec, field) if spec.HasField(field) else None for field in ("max_steps", "few_shot")}
     numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
@@ -121,6 +122,25 @@ def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str])
         "max_rows": spec.max_rows if spec.HasField("max_rows") else None,
         "seed": spec.seed,
     }
+
+
+def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool) -> None:
+    """Raises InvalidInput if something is asked for that would change nothing.
+
+    Args:
+        takes_shots: whether rows of the data set are asked with worked examples.
+    """
+    collections = {subject.partition("/")[0] for subject in spec.subjects}
+    mistakes: list[tuple[str, str]] = []
+    similar = spec.shot_choice == jobs_pb2.SHOT_CHOICE_SIMILAR
+    for field, given in (("shots", bool(spec.shots)), ("shot_choice", similar)):
+        if given and "models" not in collections:
+            mistakes.append((field, "refused without a model among the subjects: only a base is shown worked examples"))
+        elif given and not takes_shots:
+            mistakes.append((field, "refused: rows of this data set are read, not asked with worked examples"))
+    if spec.earlier_datasets and "adapters" not in collections:
+        mistakes.append(("earlier_datasets", "refused without an adapter among the subjects: nothing else forgets"))
+    raise_mistakes("job.evaluate", mistakes)
 
 
 def complete_export(spec: jobs_pb2.ExportSpec) -> Literal["onnx-int8", "onnx-fp32"]:

@@ -1,23 +1,24 @@
 """TemplateService: the built-in templates and those that users wrote. A template is checked in a short-lived worker;
-here it is data that nobody parses."""
+here it is data of which nothing but the size is looked at."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
-from honed.daemon.rpc.names import check_name, next_token, page_bounds
-from honed.daemon.store.templates import not_found
-from honed.errors import InvalidInput, WrongState
+from honed.daemon.rpc.names import check_name
+from honed.daemon.rpc.paging import page_bounds, page_of
+from honed.daemon.rpc.sizes import MAX_NAME, MAX_TEXT, map_mistakes, text_mistakes
+from honed.daemon.rpc.specs import raise_mistakes
+from honed.errors import InvalidInput
 from honed.rpc_edge import principal
-from honed.template_library import BUILT_IN
 from honed.v1 import templates_pb2, templates_pb2_grpc
 from honed.worker.contract import CheckTemplateWork
 
 Context = ServicerContext[Any, Any]
-# The built-in templates stand before all others in the list: page tokens count down, and theirs begin here.
-_FIRST_NUMBER = 10**18 - 1
+_MAX_DECLARED = 64
 
 
 class TemplateService(templates_pb2_grpc.TemplateServiceServicer):
@@ -30,61 +31,43 @@ class TemplateService(templates_pb2_grpc.TemplateServiceServicer):
         self, request: templates_pb2.CreateTemplateRequest, context: Context
     ) -> templates_pb2.Template:
         name = check_name(request.template.name, "template.name", "templates")
-        _require_not_built_in(name)
+        self._core.templates.require_own(name)
+        raise_mistakes("template", [*_size_mistakes(request.template)])
         checked = await self._core.ask(CheckTemplateWork(_plain(request.template)))
-        added = self._core.templates.add(name, principal.get(), checked["digest"], checked["template"])
-        return convert.user_template(added)
+        return convert.template(self._core.templates.add(name, principal.get(), checked["digest"], checked["template"]))
 
     async def GetTemplate(self, request: templates_pb2.GetTemplateRequest, context: Context) -> templates_pb2.Template:
         name = check_name(request.name, "name", "templates")
         if request.version < 0:
             raise InvalidInput.of_field("version", f"expected 0 or more, found {request.version}")
-        if built_in := BUILT_IN.get(name.removeprefix("templates/")):
-            if request.version not in (0, built_in["version"]):
-                raise not_found(name, request.version)
-            return convert.built_in_template(built_in)
-        return convert.user_template(self._core.templates.get(name, request.version))
+        return convert.template(self._core.templates.get(name, request.version))
 
     async def ListTemplates(
         self, request: templates_pb2.ListTemplatesRequest, context: Context
     ) -> templates_pb2.ListTemplatesResponse:
         before, limit = page_bounds(request.page_size, request.page_token)
-        numbered = [
-            (number, convert.built_in_template(built_in))
-            for number, built_in in zip(range(_FIRST_NUMBER, 0, -1), BUILT_IN.values(), strict=False)
-            if number < before
-        ][:limit]
-        if rest := limit - len(numbered):
-            numbered += [(each.number, convert.user_template(each)) for each in self._core.templates.page(before, rest)]
-        return templates_pb2.ListTemplatesResponse(
-            templates=[template for _, template in numbered],
-            next_page_token=next_token([number for number, _ in numbered], limit),
-        )
+        stored = self._core.templates.page(before, limit)
+        templates, token = page_of(((each.number, convert.template(each)) for each in stored), limit)
+        return templates_pb2.ListTemplatesResponse(templates=templates, next_page_token=token)
 
     async def DeleteTemplate(self, request: templates_pb2.DeleteTemplateRequest, context: Context) -> empty_pb2.Empty:
-        name = check_name(request.name, "name", "templates")
-        _require_not_built_in(name)
-        self._core.templates.delete(name)
+        self._core.templates.delete(check_name(request.name, "name", "templates"))
         return empty_pb2.Empty()
 
 
-def find_template(core: Core, name: str) -> dict[str, Any]:
-    """The newest version of a template as workers take it.
-
-    Raises:
-        NotFound: there is none of this name.
-    """
-    built_in = BUILT_IN.get(name.removeprefix("templates/"))
-    return dict(built_in) if built_in else core.templates.get(name).template
-
-
-def _require_not_built_in(name: str) -> None:
-    if name.removeprefix("templates/") in BUILT_IN:
-        raise WrongState(
-            f"{name} is a built-in template and stays as it is; choose another id.",
-            reason="TEMPLATE_BUILT_IN",
-            resource=name,
-        )
+def _size_mistakes(template: templates_pb2.Template) -> Iterator[tuple[str, str]]:
+    """What is larger than any use, so that a page of templates fits a message."""
+    yield from text_mistakes({"description": template.description}, MAX_TEXT)
+    yield from map_mistakes("verbalizer", template.verbalizer, MAX_NAME)
+    for field in ("slots", "parameters"):
+        declared = getattr(template, field)
+        if len(declared) > _MAX_DECLARED:
+            yield field, f"expected {_MAX_DECLARED} at most, found {len(declared)}"
+        for place, each in enumerate(declared):
+            texts = {f"{field}[{place}].name": each.name, f"{field}[{place}].description": each.description}
+            yield from text_mistakes(texts, MAX_NAME)
+    for place, parameter in enumerate(template.parameters):
+        yield from text_mistakes({f"parameters[{place}].default_value": parameter.default_value}, MAX_TEXT)
 
 
 def _plain(template: templates_pb2.Template) -> dict[str, Any]:

@@ -112,11 +112,12 @@ SELECT * FROM templates WHERE id = :id AND version = :version;
 -- name: newest_template_version
 SELECT * FROM templates WHERE id = :id ORDER BY version DESC LIMIT 1;
 
--- The newest version of each template, the newest first.
+-- The newest version of each template, under the number of its first: a new version moves no template to another page.
 -- name: page_of_templates
-SELECT * FROM templates
-WHERE number IN (SELECT MAX(number) FROM templates GROUP BY id) AND number < :before
-ORDER BY number DESC LIMIT :limit;
+SELECT ids.number, newest.id, newest.version, newest.owner, newest.create_time, newest.digest, newest.spec
+FROM (SELECT id, MIN(number) AS number, MAX(version) AS version FROM templates GROUP BY id) AS ids
+JOIN templates AS newest ON newest.id = ids.id AND newest.version = ids.version
+WHERE ids.number < :before ORDER BY ids.number DESC LIMIT :limit;
 
 -- name: delete_template
 DELETE FROM templates WHERE id = :id RETURNING id;

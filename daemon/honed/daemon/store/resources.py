@@ -3,6 +3,9 @@ looked up and deleted by the same rules; what differs between them is in `facts`
 
 import json
 import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
@@ -67,6 +70,22 @@ class ResourceStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def held(self, *names: str) -> Iterator[None]:
+        """Keeps resources, those of an empty name excepted, from being deleted meanwhile.
+
+        Raises:
+            NotFound: there is none of a name.
+        """
+        for name in filter(None, names):
+            self.get(name)
+        self._held.update(names)
+        try:
+            yield
+        finally:
+            self._held.subtract(names)
 
     def publish(self, *resources: NewResource) -> None:
         """Records resources whose folders are in place, all or none.
@@ -138,32 +157,35 @@ class ResourceStore:
 
         Raises:
             NotFound: there is none of this name.
-            WrongState: another resource was made from it, or a live job reads it.
+            WrongState: another resource was made from it, or a live job, an upload or a preview reads it.
         """
         with self._database.transaction():
             gone = [self.get(each) for each in (*also, name)]
             for resource in gone:
-                children = [row["name"] for row in self._database.rows("children", parent=resource.name)]
-                if children:
-                    raise WrongState(
-                        f"{resource.name} is in use: {', '.join(children[:10])} was made from it; delete that first.",
-                        reason=f"{_noun(resource.name)}_IN_USE",
-                        resource=resource.name,
-                        used_by=",".join(children[:100]),
+                if children := [row["name"] for row in self._database.rows("children", parent=resource.name)]:
+                    raise _in_use(
+                        resource, children, f"{', '.join(children[:10])} was made from it; delete that first."
                     )
                 if user := self._database.row("live_job_using", resource=resource.name):
-                    raise WrongState(
-                        f"{resource.name} is in use by jobs/{user['id']}; cancel it or wait for its end.",
-                        reason=f"{_noun(resource.name)}_IN_USE",
-                        resource=resource.name,
-                        used_by=f"jobs/{user['id']}",
-                    )
+                    job = f"jobs/{user['id']}"
+                    raise _in_use(resource, [job], f"{job} reads it; cancel it or wait for its end.")
+                if self._held[resource.name]:
+                    raise _in_use(resource, [], "an upload or a preview reads it; try again when that has ended.")
                 self._database.rows("delete_resource", number=resource.number)
         return gone
 
     def folders(self) -> set[str]:
         """Folders of all resources."""
         return {row["folder"] for row in self._database.rows("all_folders")}
+
+
+def _in_use(resource: Resource, users: list[str], why: str) -> WrongState:
+    return WrongState(
+        f"{resource.name} is in use: {why}",
+        reason=f"{_noun(resource.name)}_IN_USE",
+        resource=resource.name,
+        used_by=",".join(users[:100]),
+    )
 
 
 def _noun(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Templates that users wrote, in the database: every version is kept until the template is deleted.
+"""Templates: the built-in ones, and those that users wrote, whose versions are all kept until the template is deleted.
 
 A template is JSON with the keys of `honed.template_library.BUILT_IN`; this module does not look inside.
 """
@@ -10,19 +10,25 @@ from datetime import datetime
 from typing import Any, Self
 
 from honed.daemon.store.database import Database
-from honed.errors import NotFound
+from honed.errors import NotFound, WrongState
+from honed.template_library import BUILT_IN, digest
 from honed.worker.contract import now
 
 
 @dataclass(frozen=True)
 class TemplateVersion:
-    """A row of the table `templates`; `template` is the whole of it, name and version included."""
+    """One version of a template; `template` is the whole of it, name and version included.
+
+    Attributes:
+        number: place in lists, which count down.
+        create_time: None for a built-in template.
+    """
 
     number: int
     name: str
     version: int
     owner: str
-    create_time: datetime
+    create_time: datetime | None
     digest: str
     template: dict[str, Any]
 
@@ -40,6 +46,15 @@ class TemplateVersion:
         )
 
 
+# They stand before all others in lists, whose numbers count down from here.
+_BUILT_IN = {
+    built_in["name"]: TemplateVersion(
+        10**18 - place, built_in["name"], built_in["version"], "honed", None, digest(built_in), built_in
+    )
+    for place, built_in in enumerate(BUILT_IN.values(), 1)
+}
+
+
 class TemplateStore:
     """Adds, finds and deletes templates."""
 
@@ -47,7 +62,12 @@ class TemplateStore:
         self._database = database
 
     def add(self, name: str, owner: str, digest: str, template: dict[str, Any]) -> TemplateVersion:
-        """The next version of a template, or the newest one if that has the same digest."""
+        """The next version of a template, or the newest one if that has the same digest.
+
+        Raises:
+            WrongState: the template is built in.
+        """
+        self.require_own(name)
         spec = {key: value for key, value in template.items() if key not in ("name", "version")}
         with self._database.transaction():
             newest = self._database.row("newest_template_version", id=_id(name))
@@ -71,29 +91,47 @@ class TemplateStore:
         Raises:
             NotFound: there is no such template, or no such version of it.
         """
+        if built_in := _BUILT_IN.get(name):
+            if version not in (0, built_in.version):
+                raise _not_found(name, version)
+            return built_in
         if version:
             row = self._database.row("template_version", id=_id(name), version=version)
         else:
             row = self._database.row("newest_template_version", id=_id(name))
         if row is None:
-            raise not_found(name, version)
+            raise _not_found(name, version)
         return TemplateVersion.of(row)
 
     def page(self, before: int, limit: int) -> list[TemplateVersion]:
-        """The newest versions of at most `limit` templates numbered below `before`, the newest first."""
-        return [TemplateVersion.of(row) for row in self._database.rows("page_of_templates", before=before, limit=limit)]
+        """The newest versions of at most `limit` templates numbered below `before`: the built-in ones, then the newest
+        template first."""
+        page = [built_in for built_in in _BUILT_IN.values() if built_in.number < before][:limit]
+        rows = self._database.rows("page_of_templates", before=before, limit=limit - len(page))
+        return page + [TemplateVersion.of(row) for row in rows]
 
     def delete(self, name: str) -> None:
         """Forgets a template with all its versions.
 
         Raises:
             NotFound: there is none of this name.
+            WrongState: it is built in.
         """
+        self.require_own(name)
         if not self._database.rows("delete_template", id=_id(name)):
-            raise not_found(name)
+            raise _not_found(name)
+
+    def require_own(self, name: str) -> None:
+        """Raises WrongState if a template is built in."""
+        if name in _BUILT_IN:
+            raise WrongState(
+                f"{name} is a built-in template and stays as it is; choose another id.",
+                reason="TEMPLATE_BUILT_IN",
+                resource=name,
+            )
 
 
-def not_found(name: str, version: int = 0) -> NotFound:
+def _not_found(name: str, version: int = 0) -> NotFound:
     """The error for a template, or a version of it, that does not exist."""
     what = f"version {version} of {name}" if version else name
     return NotFound(f"There is no {what}.", reason="TEMPLATE_NOT_FOUND", resource=name)
