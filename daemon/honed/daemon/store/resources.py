@@ -4,7 +4,7 @@ looked up and deleted by the same rules; what differs between them is in `facts`
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,7 +73,7 @@ class ResourceStore:
         self._held: Counter[str] = Counter()
 
     @contextmanager
-    def held(self, *names: str) -> Iterator[None]:
+    def held(self, *names: str) -> Generator[None]:
         """Keeps resources, those of an empty name excepted, from being deleted meanwhile.
 
         Raises:
