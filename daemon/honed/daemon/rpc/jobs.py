@@ -149,7 +149,6 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         core = self._core
         facts = core.resources.get(spec.dataset).facts
         settings = complete_evaluate(spec, facts["slice_columns"])
-        require_used(spec, takes_shots=facts["task"] != "text" and facts["shape"] != "preference")
         work = EvaluateWork(
             dataset=core.folder(spec.dataset),
             dataset_name=spec.dataset,
@@ -157,6 +156,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.evaluate.earlier_datasets"),
             **settings,
         )
+        require_used(spec, takes_shots=facts["task"] != "text" and facts["shape"] != "preference")
         return work, (*spec.subjects, spec.dataset, *spec.earlier_datasets), _new_report()
 
     def _export(self, spec: jobs_pb2.ExportSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
