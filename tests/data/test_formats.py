@@ -4,8 +4,9 @@ import json
 import pytest
 import zstandard
 from honed.data import lines, records
-from honed.data.formats import Problems, Record, open_table
-from honed.data.problems import SHOWN_PROBLEMS
+from honed.data.formats import open_table
+from honed.data.problems import SHOWN_PROBLEMS, Problems
+from honed.data.records import Record
 from honed.errors import InvalidInput
 
 
@@ -65,6 +66,8 @@ def test_a_table_is_read_anew_at_each_call(table_of):
         ("text\tlabel, or two\na\tx\n", "tsv", ("text", "label, or two")),
         ('"a\tb",c\n1,2\n', "csv", ("a\tb", "c")),
         ("text\na\n", "csv", ("text",)),
+        ("\ttext\n0\ta\n", "tsv", ("", "text")),
+        ('\t{"b": 1}\n', "jsonl", ("b",)),
         ('{"b": 1}\n{"a": 2, "b": 3}\n', "jsonl", ("b", "a")),
         ('\ufeff \n[{"b": 1},\n {"a": 2}]', "json", ("b", "a")),
     ],
@@ -189,3 +192,39 @@ def test_reading_ends_with_a_memory_error_before_the_limit_of_the_process_is_rea
     monkeypatch.setattr(records.resource, "getrlimit", lambda _: (1 << 20, 1 << 20))
     with pytest.raises(MemoryError):
         read("text\n" + "a\n" * 10_000)
+
+
+@pytest.mark.parametrize(
+    "content", ['{\n "data": [\n  {"text": "a"}]}', '{"data": [\n{"text": "a"}\n]}', '{"text": "a",\r\n"b": 1}']
+)
+@pytest.mark.parametrize("table_format", [None, "jsonl"])
+def test_an_object_over_several_lines_is_refused_with_what_to_write(table_of, content, table_format):
+    error = refusal(table_of, content, table_format)
+    assert error.reason == "JSON_INVALID"
+    assert "Write one object a line, or one array of objects" in error.message
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        (b"text,label\na\0,x\n", "Remove it, or export the table anew"),
+        (b"{}\n{}\n", 'objects with a key for each column, such as {"prompt"'),
+    ],
+)
+def test_what_to_do_about_a_broken_table_is_said(read, content, part):
+    assert part in refusal(read, content, "jsonl" if content.startswith(b"{") else "csv").message
+
+
+def test_a_value_that_cannot_be_kept_is_named_with_its_column(read):
+    row = json.dumps({"text": "a\0", "n": 1})
+    error = refusal(read, f'{row}\n{{"text": "\\ud800"}}\n{{"text": "a", "n": [1e999]}}\n', "jsonl")
+    assert [said.partition(";")[0] for _, said in error.violations][:2] == [
+        "'text': a text holds a NUL character",
+        "'text': a text holds half a character (a surrogate without its pair)",
+    ]
+    assert all("; " in said for _, said in error.violations[:2])
+
+
+def test_what_to_do_about_too_many_rows_is_said(read, monkeypatch):
+    monkeypatch.setattr(records, "MAX_ROWS", 2)
+    assert "Leave some out" in refusal(read, "text\na\nb\nc\n").message

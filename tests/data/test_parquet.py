@@ -10,7 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from honed.data import parquet, records
-from honed.data.formats import Problems, Record, open_table
+from honed.data.formats import open_table
+from honed.data.problems import Problems
+from honed.data.records import Record
 from honed.errors import InvalidInput
 
 

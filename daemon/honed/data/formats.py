@@ -13,16 +13,15 @@ from typing import Literal
 
 from honed.data import delimited, json_rows, parquet
 from honed.data.compression import Compression, compression_of, open_bytes
-from honed.data.problems import BadRow, Problems
-from honed.data.records import MAX_ROW_BYTES, Record, Value, check_columns
+from honed.data.problems import Problems
+from honed.data.records import MAX_ROW_BYTES, Record, check_columns
 from honed.errors import InvalidInput
-
-__all__ = ["BadRow", "Format", "Problems", "Record", "Table", "Value", "open_table"]
 
 Format = Literal["csv", "tsv", "jsonl", "json", "parquet"]
 
 _RECORDS_FOR_COLUMNS = 100
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # First bytes of what is added by mistake, and what to do about it.
 _FOREIGN = {
@@ -89,6 +88,8 @@ def open_table(path: Path, table_format: Format | None, file: str) -> Table:
         raise _empty(file)
     _refuse_foreign(head, file)
     found = table_format or _detect(head, file)
+    if found == "jsonl":
+        _refuse_indented(head, file)
     return Table(path, file, found, compression, _columns(path, file, found, compression))
 
 
@@ -121,7 +122,11 @@ def _columns(path: Path, file: str, table_format: Format, compression: Compressi
             columns = tuple(dict.fromkeys(key for row in rows for key in row.values))
             if not columns:
                 problems.raise_if_any(file)
-                raise InvalidInput(f"{file}: there is no row with a key.", reason="TABLE_EMPTY")
+                raise InvalidInput(
+                    f"{file}: there is no row with a key; expected objects with a key for each column, such as "
+                    '{"prompt": "…", "completion": "…"}.',
+                    reason="TABLE_EMPTY",
+                )
             check_columns(columns, file)
             return columns
 
@@ -130,12 +135,13 @@ def _detect(head: bytes, file: str) -> Format:
     """The format of a file that begins so."""
     if head.startswith(b"PAR1"):
         return "parquet"
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if start.startswith(b"["):
         return "json"
     if start.startswith(b"{"):
         return "jsonl"
-    header = start.partition(b"\n")[0].decode(errors="replace")
+    # Of a header in which the first name is empty, as pandas writes its index, the first tab counts.
+    header = head.removeprefix(_BYTE_ORDER_MARK).lstrip(b" \r\n").partition(b"\n")[0].decode(errors="replace")
     fields = {separator: _fields(header, separator) for separator in ",\t;"}
     if fields[","] == fields["\t"] == 1 < fields[";"]:
         raise InvalidInput(
@@ -166,6 +172,18 @@ def _refuse_foreign(head: bytes, file: str) -> None:
     for magic, what in _FOREIGN.items():
         if head.startswith(magic):
             raise InvalidInput(f"{file}: it is {what}.", reason="FORMAT_UNKNOWN")
+
+
+def _refuse_indented(head: bytes, file: str) -> None:
+    """Raises InvalidInput for JSON that is written over several lines, as people read it, and not one object a line."""
+    first, line_end, _ = head.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")
+    if line_end and first.startswith(b"{") and first.rstrip().endswith((b"{", b"[", b",")):
+        raise InvalidInput(
+            f"{file}: line 1 begins a JSON object that goes on in line 2. Write one object a line, or one array of "
+            "objects; rows inside another object are not looked for.",
+            reason="JSON_INVALID",
+            line=1,
+        )
 
 
 def _empty(file: str) -> InvalidInput:

@@ -27,11 +27,16 @@ def lines(stream: BinaryIO, file: str) -> Iterator[bytes]:
             )
         if number > MAX_LINES:
             raise InvalidInput(
-                f"{file}: more than {MAX_LINES:,} lines.", reason="TABLE_TOO_LONG", limit_lines=MAX_LINES
+                f"{file}: more than {MAX_LINES:,} lines. Leave blank ones out, and split the table.",
+                reason="TABLE_TOO_LONG",
+                limit_lines=MAX_LINES,
             )
         if b"\0" in line:
             raise InvalidInput(
-                f"{file}: line {number} contains a NUL character.", reason="ENCODING_INVALID", line=number
+                f"{file}: line {number} contains a NUL character, as text never does. Remove it, or export the table "
+                "anew as UTF-8 text.",
+                reason="ENCODING_INVALID",
+                line=number,
             )
         yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 

@@ -20,6 +20,7 @@ from honed.data.records import (
     check_columns,
     check_count,
     check_value,
+    too_many_rows,
 )
 from honed.errors import InvalidInput
 
@@ -59,7 +60,7 @@ def read_records(path: Path, compression: Compression, file: str, problems: Prob
                 try:
                     check_value(values)
                     if batch_bytes > MAX_ROW_BYTES and len(orjson.dumps(values)) > MAX_ROW_BYTES:
-                        raise BadRow(f"longer than {MAX_ROW_BYTES:,} bytes")
+                        raise BadRow(f"longer than {MAX_ROW_BYTES:,} bytes; shorten it, or cut it into several rows")
                 except BadRow as bad:
                     problems.add(number, bad.reason)
                 else:
@@ -83,11 +84,7 @@ def _open(path: Path, compression: Compression, file: str) -> Generator[Any]:
             table = parquet.ParquetFile(source)
             rows, columns = table.metadata.num_rows, tuple(table.schema_arrow.names)
         if rows > MAX_ROWS:
-            raise InvalidInput(
-                f"{file}: {rows:,} rows; at most {MAX_ROWS:,} are allowed.",
-                reason="TABLE_TOO_LONG",
-                limit_rows=MAX_ROWS,
-            )
+            raise too_many_rows(file)
         check_columns(columns, file)
         yield table
 

@@ -59,50 +59,62 @@ def check_count(number: int, file: str) -> None:
     if number % _CHECK_MEMORY_EVERY_ROWS == 0:
         _check_memory()
     if number > MAX_ROWS:
-        raise InvalidInput(f"{file}: more than {MAX_ROWS:,} rows.", reason="TABLE_TOO_LONG", limit_rows=MAX_ROWS)
+        raise too_many_rows(file)
 
 
-def check_value(value: Value, *, escaped: bool = True, depth: int = 1) -> int:
-    """Checks a value with all that it holds, and returns the number of keys in it.
+def too_many_rows(file: str) -> InvalidInput:
+    return InvalidInput(
+        f"{file}: more than {MAX_ROWS:,} rows, the most that a table may have. Leave some out: a random part of so "
+        "many will do.",
+        reason="TABLE_TOO_LONG",
+        limit_rows=MAX_ROWS,
+    )
+
+
+def check_value(values: dict[str, Value], *, escaped: bool = True) -> None:
+    """Checks the values of a row with all that they hold.
 
     Args:
         escaped: whether a text may hold NUL or half a character at all; saves looking.
-        depth: lists and objects around the value, itself included.
 
     Raises:
-        BadRow: it holds text or a number that no UTF-8 JSON can, or is nested too deep.
+        BadRow: one holds text or a number that no UTF-8 JSON can, or is nested too deep; names the column.
     """
-    keys = 0
-    if isinstance(value, dict):
-        keys = len(value)
-        if escaped:
-            for key in value:
-                _check_text(key)
-        inner = value.values()
-    elif isinstance(value, list):
-        inner = value
-    else:
-        inner = (value,)
-    if depth > MAX_DEPTH:
-        raise BadRow(f"nested deeper than {MAX_DEPTH} lists and objects")
-    for item in inner:
-        if isinstance(item, str):
+    for column, value in values.items():
+        try:
             if escaped:
-                _check_text(item)
-        elif isinstance(item, list | dict):
-            keys += check_value(item, escaped=escaped, depth=depth + 1)
-        elif isinstance(item, float) and item - item != 0:
-            raise BadRow(f"{item} is no number that JSON can write")
-    return keys
+                _check_text(column)
+            _check(value, escaped, 2)
+        except BadRow as bad:
+            raise BadRow(f"{column!r:.100}: {bad.reason}") from None
+
+
+def _check(value: Value, escaped: bool, depth: int) -> None:
+    """`depth`: lists and objects around what the value holds, the row included."""
+    if isinstance(value, str):
+        if escaped:
+            _check_text(value)
+    elif isinstance(value, dict | list):
+        if depth > MAX_DEPTH:
+            raise BadRow(f"nested deeper than {MAX_DEPTH} lists and objects; flatten it, or leave the column out")
+        if isinstance(value, dict):
+            if escaped:
+                for key in value:
+                    _check_text(key)
+            value = list(value.values())
+        for item in value:
+            _check(item, escaped, depth + 1)
+    elif isinstance(value, float) and value - value != 0:
+        raise BadRow(f"{value} is no number that JSON can write; leave it out, or write null")
 
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise BadRow("a text holds a NUL character")
+        raise BadRow("a text holds a NUL character; remove it")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise BadRow("a text holds half a character (a surrogate without its pair)") from None
+        raise BadRow("a text holds half a character (a surrogate without its pair); write the whole one") from None
 
 
 def _check_memory() -> None:
