@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from honed.data import Example, Message
-from honed.data.checks import MAX_SLICE_VALUES, Checks, Column
+from honed.data.checks import Checks
 
 
 def row(asked, reply="x"):
@@ -42,7 +42,7 @@ def test_every_turn_of_a_conversation_counts():
 def test_bare_text_is_its_own_prompt():
     checks = checked(Example((), "a"), Example((), "b"), Example((), "a"))
     assert same(checks.prompts) == same(checks.pairs) == [0, 1, 0]
-    assert list(checks.characters.values) == [1, 1, 1]
+    assert list(checks.characters.array()) == [1, 1, 1]
 
 
 def test_a_row_without_a_group_is_grouped_with_those_that_ask_the_same():
@@ -77,7 +77,38 @@ def test_keys_are_arrays_of_one_number_a_row():
 
 
 def test_the_characters_of_prompt_and_reply_are_counted():
-    assert list(checked(row("añb", "xy"), row("", "z")).characters.values) == [5, 1]
+    assert list(checked(row("añb", "xy"), row("", "z")).characters.array()) == [5, 1]
+
+
+def test_the_rejected_reply_of_a_preference_counts_as_the_chosen_one_does():
+    checks = checked(
+        *(Example((Message("user", "a"),), "b", rejected=rejected) for rejected in ("cc", "dd", "cc", "e\u200b"))
+    )
+    assert same(checks.prompts) == [0, 0, 0, 0]
+    assert same(checks.pairs) == [0, 1, 0, 3]
+    assert checks.characters.array().tolist() == [4, 4, 4, 4]
+    assert checks.controls == [3]
+
+
+def test_the_system_message_is_looked_at_as_well():
+    talk = (Message("system", "rule\u200b"), Message("user", "a"))
+    assert checked(row("a"), Example(talk, "b")).controls == [1]
+
+
+def test_a_row_with_both_kinds_of_strange_characters_is_noted_as_both():
+    checks = checked(row("fine"), row("cafÃ©\u200b"))
+    assert checks.mojibake == checks.controls == [1]
+
+
+def test_of_each_table_the_first_rows_are_compared(monkeypatch):
+    monkeypatch.setattr("honed.data.checks.MAX_NEAR_DUPLICATE_ROWS", 3)
+    texts = [f"{number} {'abcdefgh'[number] * 9}" for number in range(5)]
+    checks = checked(*(row(text) for text in texts))
+    checks.start_table()
+    for text in reversed(texts):
+        checks.add([row(f"{text}.")], [None], labelled=False)
+    assert checks.compared == 6
+    assert checks.near.leaks(np.arange(10) >= 5) == [(2, 7)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +122,26 @@ def test_text_that_was_decoded_wrongly_is_noted(text):
     assert checks.controls == []
 
 
-@pytest.mark.parametrize("character", ["\x01", "\x1b", "\x7f", "\x9f", "\u200b", "\u202e", "\u2066", "\ufeff", "\x0c"])
+@pytest.mark.parametrize(
+    "character",
+    [
+        "\x01",
+        "\x1b",
+        "\x7f",
+        "\x9f",
+        "\u200b",
+        "\u202e",
+        "\u2066",
+        "\ufeff",
+        "\x0c",
+        "\u061c",
+        "\u180e",
+        "\u2061",
+        "\u2064",
+        "\U000e0041",
+        "\U000e007f",
+    ],
+)
 def test_characters_that_nobody_sees_are_noted(character):
     checks = checked(row("fine"), row(f"a{character}b"), row("fine too", character))
     assert checks.controls == [1, 2]
@@ -107,6 +157,7 @@ def test_characters_that_nobody_sees_are_noted(character):
         "São Paulo",
         "日本語",
         "👩\u200d💻",
+        "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",
         "می\u200cخواهم",
         "“quoted” – dash…",
         "£5",
@@ -116,32 +167,3 @@ def test_characters_that_nobody_sees_are_noted(character):
 def test_text_in_any_language_is_not_strange(text):
     checks = checked(row(text), row("a", text))
     assert checks.mojibake == checks.controls == []
-
-
-def column(values):
-    noted = Column()
-    for value in values:
-        noted.add(value)
-    return noted
-
-
-@pytest.mark.parametrize(
-    ("values", "sliceable"),
-    [
-        (["a", "b", "a"], True),
-        (["a", ""], True),
-        (["a", "a"], False),
-        ([], False),
-        ([str(number) for number in range(MAX_SLICE_VALUES)], True),
-        ([str(number) for number in range(MAX_SLICE_VALUES + 1)], False),
-        (["a", "b" * 200], True),
-        (["a", "b" * 201], False),
-    ],
-    ids=["two", "one empty", "constant", "none", "many", "too many", "long", "too long"],
-)
-def test_a_column_of_few_short_values_can_be_sliced_by(values, sliceable):
-    assert column(values).sliceable is sliceable
-
-
-def test_values_are_kept_only_while_they_are_few():
-    assert len(column(str(number) for number in range(1000)).values) == MAX_SLICE_VALUES + 1

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from google.protobuf import json_format
 from honed.data import Example, Message, findings
-from honed.data.checks import Checks, Column
+from honed.data import checks as checking
+from honed.data.checks import Checks
+from honed.data.columns import Column
 from honed.data.findings import Finding, label_counts
 from honed.v1 import datasets_pb2
 from hypothesis import assume, given, settings
@@ -15,19 +17,19 @@ from hypothesis import strategies as st
 NEAR = "please tell me where the new card that I ordered last week has got to by now"
 
 
-def noted(rows, *, labelled=True, columns=None):
+def noted(rows, *, labelled=True):
     """Checks of (asked, reply) pairs."""
     checks = Checks()
     examples = [Example((Message("user", asked),), reply) for asked, reply in rows]
     checks.add(examples, [None] * len(rows), labelled=labelled)
-    checks.columns = {name: Column(set(values)) for name, values in (columns or {}).items()}
     return checks
 
 
-def found(rows, tested=(), **options):
+def found(rows, tested=(), *, labelled=True, columns=None, **options):
     """Findings by code; `tested` are the places of the test rows."""
     held_out = np.isin(np.arange(len(rows)), list(tested))
-    named = findings.findings(noted(rows, **options), held_out, lambda row: f"row {row}", ())
+    seen = {name: Column(set(values)) for name, values in (columns or {}).items()}
+    named = findings.findings(noted(rows, labelled=labelled), held_out, lambda row: f"row {row}", seen, **options)
     assert len({(finding.code, finding.column) for finding in named}) == len(named)
     return {finding.code: finding for finding in named}
 
@@ -134,10 +136,22 @@ def test_near_duplicates_are_shown_by_an_example():
 
 
 def test_rows_that_were_not_compared_are_said_to_be(monkeypatch):
-    rows = distinct(5)
+    rows = distinct(7)
     assert "DUPLICATES_NEAR_UNCHECKED" not in found(rows)
-    monkeypatch.setattr(findings, "MAX_NEAR_DUPLICATE_ROWS", 4)
-    assert "first 4 rows" in found(rows)["DUPLICATES_NEAR_UNCHECKED"].message
+    for module in (checking, findings):
+        monkeypatch.setattr(module, "MAX_NEAR_DUPLICATE_ROWS", 4)
+    finding = found(rows)["DUPLICATES_NEAR_UNCHECKED"]
+    assert (finding.severity, finding.count) == ("warning", 3)
+    for part in ("3 of 7 rows", "near duplicates", "test rows that ask nearly", "first 4 rows of each table"):
+        assert part in finding.message
+
+
+def test_near_leaks_are_named_whatever_is_held_out_before_them_and_word_for_word_ones_are_not():
+    rows = [(f"{NEAR} {word}", "x") for word in ("one", "two", "six", "two")]
+    assert found(rows, tested=[0, 2])["LEAKAGE_NEAR"].rows == ("row 0", "row 2")
+    named = found(rows, tested=[0, 1])
+    assert named["LEAKAGE"].rows == ("row 1",)
+    assert named["LEAKAGE_NEAR"].rows == ("row 0",)
 
 
 def test_classes_of_very_different_size_are_found():
@@ -175,10 +189,9 @@ def test_labels_are_judged_only_where_rows_are_labelled():
     assert not codes & found(rows, labelled=False).keys()
 
 
-def test_columns_that_tell_nothing_are_found_but_for_those_in_use():
-    columns = {"empty": [""], "constant": ["a"], "used": ["a"], "fine": ["a", ""]}
-    checks = noted(distinct(2), columns=columns)
-    named = findings.findings(checks, np.array([True, False]), str, ("used",))
+def test_columns_that_tell_nothing_are_found():
+    columns = {"empty": Column({""}), "constant": Column({"a"}), "fine": Column({"a", ""})}
+    named = findings.findings(noted(distinct(2)), np.array([True, False]), str, columns)
     constant = {finding.column: finding for finding in named if finding.code == "COLUMN_CONSTANT"}
     assert constant.keys() == {"empty", "constant"}
     assert "'empty' is empty" in constant["empty"].message
@@ -186,13 +199,27 @@ def test_columns_that_tell_nothing_are_found_but_for_those_in_use():
 
 
 def test_a_table_without_test_rows_is_told_of():
-    assert "TEST_EMPTY" in found(distinct(3))
     assert "TEST_EMPTY" not in found(distinct(3), tested=[0])
+    for rows, drawn, why in (
+        (distinct(3), False, "none was asked for. Ask for a share of the rows (--test-fraction)"),
+        (distinct(1), True, "all rows belong to one group"),
+        ([("a", "x"), ("b", "y")], True, "the rows of each label belong to one group"),
+    ):
+        assert why in found(rows, drawn=drawn)["TEST_EMPTY"].message
+
+
+def test_rows_that_are_merged_are_counted():
+    rows = [("z", "x"), ("a", "1"), ("b", "2"), ("a", "3"), ("z", "y")]
+    finding = found(rows, tested=[1, 2, 3], merged=True, labelled=False)["REFERENCES_MERGED"]
+    assert finding.message.startswith("3 held-out rows of 2 prompts became 2 test rows with several references.")
+    assert (finding.severity, finding.count) == ("info", 3)
+    assert "REFERENCES_MERGED" not in found(rows, tested=[1, 2, 3], labelled=False)
+    assert "REFERENCES_MERGED" not in found(rows, tested=[1, 2], merged=True, labelled=False)
 
 
 def test_the_gravest_come_first_and_at_most_twenty_rows_are_named():
     rows = [("a\x07", "x")] * 30
-    named = findings.findings(noted(rows), np.arange(30) >= 25, str, ())
+    named = findings.findings(noted(rows), np.arange(30) >= 25, str, {})
     severities = [finding.severity for finding in named]
     assert severities[0] == "error"
     assert severities == sorted(severities, key=("error", "warning", "info").index)

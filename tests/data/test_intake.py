@@ -5,7 +5,7 @@ import json
 import pytest
 from google.protobuf import json_format
 from helpers.tables import WRITE, refusal, take, tiny
-from honed.data import Template, intake
+from honed.data import Template, batches
 from honed.data.reader import Wanted
 from honed.errors import HonedError
 from honed.template_library import BUILT_IN
@@ -132,7 +132,7 @@ def test_rows_are_the_same_in_whatever_number_they_are_taken(monkeypatch):
     rows = [*ROWS, ROWS[3], {"text": "long " * 30, "label": "odd"}]
     whole = take(rows, wanted=LABELLED, model=tiny(64, "drop"))
     for size in (1, 2, 7, 22):
-        monkeypatch.setattr(intake, "_BATCH_ROWS", size)
+        monkeypatch.setattr(batches, "MAX_ITEMS", size)
         assert take(rows, wanted=LABELLED, model=tiny(64, "drop")).facts == whole.facts
 
 
@@ -162,7 +162,12 @@ def test_labels_that_only_the_test_table_knows_are_named_by_row():
     error = refusal(ROWS, [{"text": "y", "label": "odd"}, {"text": "z", "label": "new"}], wanted=LABELLED)
     assert error.reason == "ROWS_INVALID"
     assert error.message.startswith("test table:")
-    assert error.violations == (("row 2", "label 'new' does not occur in the training rows"),)
+    assert error.violations == (
+        (
+            "row 2",
+            "label 'new' does not occur in the training rows; correct it, add training rows of it, or remove the row",
+        ),
+    )
 
 
 @pytest.mark.parametrize("bad", [b"", b"text,label\n"])
@@ -213,15 +218,15 @@ def test_rows_with_the_id_of_an_earlier_row_are_named():
     rows = [{"text": f"text {number}", "id": name} for number, name in enumerate(["a", "b", 7, " a", None, "", "7"])]
     error = refusal(rows, wanted=Wanted(shape="text"))
     assert [(row, said.partition(";")[0]) for row, said in error.violations] == [
-        ("row 4", "'id' is 'a', as in row 1"),
-        ("row 7", "'id' is '7', as in row 3"),
+        ("row 4", "its 'id' is that of row 1"),
+        ("row 7", "its 'id' is that of row 3"),
     ]
 
 
 def test_an_id_column_of_another_name_or_none_is_taken_when_told():
     rows = [{"text": f"text {number}", "id": "a", "key": "k"} for number in range(2)]
     error = refusal(rows, wanted=Wanted(shape="text", id_column="key"))
-    assert error.violations[0][1].startswith("'key' is 'k', as in row 1")
+    assert error.violations[0][1].startswith("its 'key' is that of row 1")
     assert take(rows, wanted=Wanted(shape="text", id_column="")).train
 
 

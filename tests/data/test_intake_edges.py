@@ -1,11 +1,12 @@
 """Tables and conversations on which an earlier version went wrong."""
 
 import random
+import tracemalloc
 
 import orjson
 import pytest
 from helpers.chat_templates import family_renderer
-from helpers.tables import take, tiny
+from helpers.tables import WRITE, refusal, take, tiny
 from helpers.tiny_model import make_tokenizer
 from honed.data import ChatTemplate, Example, Message, Prepared, Renderer, Template
 from honed.data.reader import Wanted
@@ -90,7 +91,129 @@ def test_a_column_of_unlike_values_is_refused_as_a_label():
 def test_long_rows_are_taken_in_few_at_a_time_and_none_is_lost(monkeypatch):
     rows = [{"text": f"{'word ' * (number % 7)}{number}", "label": "xy"[number % 2]} for number in range(200)]
     together = take(rows, wanted=LABELLED, model=tiny(512), fraction=0)
-    monkeypatch.setattr("honed.data.intake._BATCH_CHARACTERS", 100)
+    monkeypatch.setattr("honed.data.batches.MAX_CHARACTERS", 100)
     apart = take(rows, wanted=LABELLED, model=tiny(512), fraction=0)
     assert [row.row for row in apart.train] == [str(number) for number in range(1, 201)]
     assert apart.facts == together.facts
+
+
+# Columns of which nothing is made.
+
+
+def test_columns_of_lists_and_objects_are_no_slices_and_are_not_called_empty():
+    rows = [
+        {"prompt": f"p{number}", "completion": "c", "meta": {"a": number}, "tags": ["a"] if number % 2 else None}
+        for number in range(10)
+    ]
+    taken = take(rows)
+    assert taken.facts["slice_columns"] == []
+    assert "COLUMN_CONSTANT" not in taken.findings
+
+
+def test_test_rows_that_are_merged_keep_the_cells_that_all_of_them_share():
+    rows = [
+        {
+            "prompt": f"p{number // 2}",
+            "completion": f"c{number}",
+            "half": "ab"[number % 2],
+            "pair": "xy"[number // 2 % 2],
+        }
+        for number in range(8)
+    ]
+    taken = take(rows[:4], rows[4:])
+    assert taken.facts["slice_columns"] == ["half", "pair"]
+    assert [example.columns for example in taken.test] == [{"pair": "x"}, {"pair": "y"}]
+
+
+def test_long_cells_make_no_slices_and_the_cells_of_others_are_not_lost():
+    rows = [
+        {
+            "prompt": f"p{number}",
+            "completion": "c",
+            "note": "x" * (number * 30),
+            "region": "ns"[number % 2],
+            "one": "y" * 300,
+        }
+        for number in range(20)
+    ]
+    taken = take(rows)
+    assert taken.facts["slice_columns"] == ["region"]
+    assert all(example.columns == {"region": "ns"[(int(example.row) - 1) % 2]} for example in taken.test)
+    assert taken.findings["COLUMN_CONSTANT"]["column"] == "one"
+
+
+def test_what_is_not_used_of_a_row_is_not_kept_in_memory():
+    rows = b"\n".join(
+        b'{"prompt": "p%d", "completion": "c", "unused": [%b{}]}' % (number, b"{}," * 20_000) for number in range(60)
+    )
+    tracemalloc.start()
+    taken = take(rows, fraction=0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(taken.train) == 60
+    assert peak < len(rows) + (25 << 20)  # the values of one row take 1.5 MiB
+
+
+# Problems.
+
+
+def test_of_rows_that_are_bad_for_several_reasons_the_first_are_named(monkeypatch):
+    monkeypatch.setattr("honed.data.batches.MAX_ITEMS", 5)
+    rows = [{"prompt": "word " * 300, "completion": "c"}]
+    rows += [{"prompt": f"p{number}", "completion": "" if number % 2 else "c"} for number in range(60)]
+    error = refusal(rows, model=tiny(100))
+    assert [row for row, _ in error.violations[:3]] == ["row 1", "row 3", "row 5"]
+
+
+def test_a_text_that_cannot_be_cut_is_named_by_its_row():
+    error = refusal([{"text": "short"}, {"text": "😀" * 30}], model=tiny(4, "split"))
+    assert [row for row, _ in error.violations] == ["row 2"]
+    assert "--drop-long" in error.violations[0][1]
+
+
+# Ids and groups.
+
+
+def test_rows_are_grouped_by_a_column_called_id():
+    rows = [{"prompt": f"p{number}", "completion": "c", "id": number // 3} for number in range(9)]
+    taken = take(rows, wanted=Wanted(group_column="id"))
+    train, test = ({(int(row) - 1) // 3 for row in side} for side in taken.rows)
+    assert test
+    assert not train & test
+
+
+def test_the_id_of_a_row_that_is_bad_is_free():
+    rows = [{"prompt": f"p{who}", "completion": "c", "id": 7, "who": who} for who in ("", "a", "b")]
+    error = refusal(rows, wanted=Wanted(group_column="who"))
+    assert [(row, said.partition(";")[0]) for row, said in error.violations] == [
+        ("row 1", "'who', by which rows are grouped, is empty"),
+        ("row 3", "its 'id' is that of row 2"),
+    ]
+
+
+def test_a_group_beside_a_test_table_is_refused():
+    rows = [{"prompt": f"p{number}", "completion": "c", "who": number} for number in range(4)]
+    error = refusal(rows, rows, wanted=Wanted(group_column="who"))
+    assert [field for field, _ in error.violations] == ["header.group_column"]
+
+
+# A test table with other columns.
+
+ALPACA = [{"instruction": f"do {number}", "output": "x"} for number in range(5)]
+
+
+def test_an_optional_column_that_only_the_test_table_has_is_not_lost_in_silence():
+    tests = [{"instruction": "a", "input": "", "output": "y"}, {"instruction": "b", "input": "this", "output": "y"}]
+    for write in (WRITE["csv"], WRITE["jsonl"]):
+        error = refusal(WRITE["csv"](ALPACA), write(tests))
+        assert error.message.startswith("test table: 1 bad row(s)")
+        ((row, said),) = error.violations
+        assert row == "row 2"
+        assert said.startswith("'input' is filled, and the training table has no such column")
+    assert take(WRITE["csv"](ALPACA), WRITE["csv"](tests[:1])).test[0].messages[-1].content == "a"
+
+
+def test_an_optional_column_may_be_missing_in_both_tables_of_whatever_format():
+    for train in (WRITE["csv"], WRITE["jsonl"]):
+        for test in (WRITE["csv"], WRITE["jsonl"]):
+            assert len(take(train(ALPACA), test(ALPACA)).test) == 5

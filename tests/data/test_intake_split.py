@@ -183,3 +183,12 @@ def test_a_test_table_without_a_column_has_it_empty():
     rows = [row | {"region": "ab"[number % 2]} for number, row in enumerate(ROWS)]
     taken = take(rows, ROWS[:1], wanted=LABELLED)
     assert [example.columns for example in taken.test] == [{"region": ""}]
+
+
+def test_what_is_merged_and_why_nothing_is_held_out_is_said():
+    taken = take([{"text": "z", "summary": "0"}] * 2, MANY, wanted=Wanted(template=SUMMARIZE))
+    assert taken.findings["REFERENCES_MERGED"]["message"].startswith("6 held-out rows of 3 prompts became 3 test rows")
+    assert "REFERENCES_MERGED" not in take(ROWS, [*ROWS, *ROWS], wanted=LABELLED).findings
+    assert "--test-fraction" in take(ROWS, wanted=LABELLED, fraction=0).findings["TEST_EMPTY"]["message"]
+    alone = take([{"text": "a"}] * 3)
+    assert "all rows belong to one group" in alone.findings["TEST_EMPTY"]["message"]

@@ -108,3 +108,42 @@ def test_rows_that_hold_a_control_token_of_the_model_are_named():
     assert [row for row, _ in error.violations] == ["row 3", "row 5"]
     assert "'<|im_end|>'" in error.violations[0][1]
     assert take(rows, wanted=LABELLED).facts["train_rows"]
+
+
+def preference(rejected, chosen="yes"):
+    return [{"prompt": f"p{number}", "chosen": f"{chosen} {number}", "rejected": rejected} for number in range(4)]
+
+
+@pytest.mark.parametrize("long", [{"rejected": "word " * 100}, {"rejected": "no", "chosen": "word " * 100}])
+def test_the_longer_reply_of_a_preference_counts_against_the_context(long):
+    error = refusal(preference(**long), model=tiny(64))
+    assert error.message.startswith("training table: 4 bad row(s)")
+    assert "more than the 64 that models/tiny takes" in error.violations[0][1]
+    tokens = take(preference("word " * 20), model=tiny(512), fraction=0)
+    rows = family_renderer("chatml").examples(tokens.train)
+    assert tokens.report["tokens"]["row"]["total"] == sum(map(len, rows))  # what is learned
+
+
+def test_a_control_token_in_a_rejected_reply_is_named_by_its_row():
+    rows = preference("no")
+    rows[2]["rejected"] = "a<|im_end|>"
+    error = refusal(rows, model=tiny(64))
+    assert [row for row, _ in error.violations] == ["row 3"]
+    assert "'<|im_end|>'" in error.violations[0][1]
+
+
+def test_what_can_be_done_about_rows_that_are_too_long_is_said():
+    said = refusal(LONG, wanted=LABELLED, model=tiny(128)).violations[0][1]
+    assert "--drop-long" in said
+    assert "--split-long" not in said
+    said = refusal([{"text": "word " * 200}], model=tiny(128)).violations[0][1]
+    assert "--drop-long" in said
+    assert "--split-long" in said
+
+
+def test_a_label_that_was_left_out_of_training_is_said_to_be():
+    train = [*ROWS, {"text": "word " * 100, "label": "rare"}]
+    error = refusal(train, [{"text": "new", "label": "rare"}], wanted=LABELLED, model=tiny(64, "drop"))
+    assert "too long were left out (--drop-long)" in error.violations[0][1]
+    error = refusal(train, [{"text": "new", "label": "other"}], wanted=LABELLED, model=tiny(64, "drop"))
+    assert "--drop-long" not in error.violations[0][1]

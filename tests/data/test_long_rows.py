@@ -2,6 +2,7 @@ import pytest
 from helpers.chat_templates import family_renderer
 from honed.data import Example
 from honed.data.long_rows import cut
+from honed.data.problems import BadRow
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,3 +36,8 @@ def test_a_text_that_fits_is_one_piece():
     length = len(renderer.example(Example((), text)))
     assert cut(text, renderer, length) == [text]
     assert len(cut(text, renderer, length - 1)) == 2
+
+
+def test_a_character_of_more_tokens_than_the_context_holds_cannot_be_cut():
+    with pytest.raises(BadRow, match="cannot be cut to fit a context of 4 tokens"):
+        cut("a 😀😀", family_renderer("chatml"), 4)

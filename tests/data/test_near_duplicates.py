@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pytest
 from honed.data.near_duplicates import NearDuplicates
 
@@ -85,5 +86,35 @@ def test_a_long_text_is_compared_by_its_words():
     assert pairs(said, backwards) == []
 
 
+@pytest.mark.parametrize("held_out", [[1, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]])
+def test_every_held_out_text_that_is_nearly_a_trained_one_is_named(held_out):
+    near, tested = NearDuplicates(), np.array(held_out, np.bool_)
+    said = text(1)
+    near.add([f"{said} {word}" for word in ("one", "two", "six")])
+    assert [row for _, row in near.leaks(tested)] == np.flatnonzero(tested).tolist()
+    assert {other for other, _ in near.leaks(tested)} == {int(np.flatnonzero(~tested)[0])}
+
+
+def test_texts_keep_the_numbers_that_they_are_given():
+    near = NearDuplicates()
+    near.add([text(1), text(2)])
+    near.add([])
+    near.add([text(3), text(2)], 10)
+    assert near.pairs() == [(1, 11)]
+
+
+@pytest.mark.parametrize("length", [1600, 1601, 1995, 2000, 2005, 2500])
+def test_texts_of_nearly_the_same_length_are_compared_whatever_it_is(length):
+    said = text(1, words=1000)
+    assert pairs(said[:length], said[: length + 10]) == [(0, 1)]
+
+
+@pytest.mark.parametrize("length", [1900, 3000, 20_000])
+def test_a_long_text_without_spaces_is_compared_by_its_characters(length):
+    said = "".join(random.Random(1).choices([chr(0x4E00 + place) for place in range(3000)], k=length))
+    assert pairs(said, f"{said}好", said[::-1]) == [(0, 1)]
+
+
 def test_no_texts_have_no_pairs():
     assert NearDuplicates().pairs() == []
+    assert NearDuplicates().leaks(np.zeros(0, np.bool_)) == []

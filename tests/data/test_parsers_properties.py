@@ -97,7 +97,7 @@ def use_as_every_shape(path: Path, table_format) -> None:
         assert len(read.message) < 10_000
         return
     records, _ = read
-    shape = outcome(detect_shape, open_table(path, table_format, "the table"), records)
+    shape = outcome(detect_shape, open_table(path, table_format, "the table"))
     assert isinstance(shape, str) or shape.reason == "SHAPE_UNKNOWN"
     for record in records:
         for use in (

@@ -4,7 +4,7 @@ import pytest
 from honed.data import Example, Message, Template
 from honed.data.formats import open_table
 from honed.data.problems import BadRow
-from honed.data.reader import Reader, Wanted, cell
+from honed.data.reader import Reader, Wanted
 from honed.data.records import Record
 from honed.errors import InvalidInput
 from honed.template_library import BUILT_IN
@@ -20,8 +20,7 @@ def reader(tmp_path):
     def reader(*rows, **wanted):
         path = tmp_path / "table"
         path.write_text("\n".join(map(json.dumps, rows)), "utf-8")
-        sample = [Record(number, row) for number, row in enumerate(rows, 1)]
-        return Reader.of(open_table(path, "jsonl", "the table"), sample, Wanted(**wanted))
+        return Reader.of(open_table(path, "jsonl", "the table"), Wanted(**wanted))
 
     return reader
 
@@ -126,10 +125,19 @@ def test_the_group_is_the_text_of_its_column(reader):
     assert made.group(Record(3, {"text": "a", "customer": False})) == "false"
 
 
-@pytest.mark.parametrize("value", ["", "  ", None, [], {"a": 1}])
-def test_a_row_without_a_group_is_a_bad_one(reader, value):
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        (None, "is empty"),
+        ([], "holds a list"),
+        ({"a": 1}, "holds an object; exp"),
+    ],
+)
+def test_a_row_without_a_group_is_a_bad_one(reader, value, what):
     made = reader({"text": "a", "customer": 7}, shape="text", group_column="customer")
-    with pytest.raises(BadRow, match="'customer', by which rows are grouped, is empty"):
+    with pytest.raises(BadRow, match=f"'customer', by which rows are grouped, {what}"):
         made.group(Record(1, {"text": "a", "customer": value}))
     with pytest.raises(BadRow, match="'customer'"):
         made.group(Record(1, {"text": "a"}))
@@ -181,9 +189,10 @@ def test_bad_rows_of_every_shape_name_the_column(reader):
                     made.example(Record(1, row | {column: None}))
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(" a ", "a"), (7, "7"), (0.5, "0.5"), (True, "true"), (False, "false"), (None, ""), ([1], ""), ({"a": 1}, "")],
-)
-def test_a_cell_is_shown_as_people_write_it(value, text):
-    assert cell(value) == text
+def test_a_column_called_id_holds_the_ids_unless_it_is_used_otherwise(reader):
+    row = Record(1, {"text": "a", "id": 7, "key": [1]})
+    assert reader(row.values, shape="text").row_id(row) == "7"
+    assert reader(row.values, shape="text", id_column="").row_id(row) == ""
+    assert reader(row.values, shape="text", id_column="key").row_id(row) == ""  # a list is no id
+    assert reader(row.values, shape="text", group_column="id").row_id(row) == ""
+    assert reader(row.values, shape="text", group_column="id", id_column="id").row_id(row) == "7"

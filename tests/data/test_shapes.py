@@ -1,8 +1,9 @@
 import json
 
 import pytest
-from honed.data.formats import Problems, Record, open_table
+from honed.data.formats import open_table
 from honed.data.problems import BadRow
+from honed.data.records import Record
 from honed.data.shapes import Preference, bare_text, detect_shape, preference
 from honed.errors import InvalidInput
 
@@ -17,7 +18,7 @@ def shape_of(tmp_path):
         path = tmp_path / "table"
         path.write_text(json.dumps(row) + "\n")
         table = open_table(path, "jsonl", "the table")
-        return detect_shape(table, list(table.records(Problems())))
+        return detect_shape(table)
 
     return shape_of
 

@@ -5,7 +5,7 @@ import numpy as np
 import orjson
 import pytest
 from google.protobuf import json_format
-from honed.data import Example, Message, Prepared
+from honed.data import Example, Message, Prepared, batches
 from honed.data.lengths import distribution
 from honed.v1 import datasets_pb2
 from honed.worker import preview
@@ -70,7 +70,7 @@ def test_the_lengths_are_those_of_all_training_rows(show, renderer, monkeypatch)
     result = show(1)
     assert result["lengths"] == distribution(np.array([len(row) for row in rows], np.uint32))
     assert result["trained_tokens"] == sum(row.trained for row in rows)
-    monkeypatch.setattr(preview, "_BATCH_ROWS", 4)
+    monkeypatch.setattr(batches, "MAX_ITEMS", 4)
     assert show(1) == result
 
 
@@ -83,3 +83,32 @@ def test_a_preview_is_one_on_the_wire(show):
     message = json_format.ParseDict(result, datasets_pb2.PreviewDatasetResponse())
     assert [row.row for row in message.rows] == ["2", "5"]
     assert message.trained_tokens == result["trained_tokens"]
+
+
+def test_rows_are_shown_while_they_fit_into_one_answer(show, monkeypatch):
+    whole = show(100)
+    sizes = [
+        sum(len(token["text"].encode()) + preview._TOKEN_BYTES for token in row["tokens"]) for row in whole["rows"]
+    ]
+    monkeypatch.setattr(preview, "_SHOWN_BYTES", sum(sizes[:4]))
+    cut = show(100)
+    assert cut == whole | {"rows": whole["rows"][:4]}
+    monkeypatch.setattr(preview, "_SHOWN_BYTES", sizes[0] - 1)
+    assert show(100) == whole | {"rows": []}
+
+
+def test_what_is_shown_is_counted_as_large_as_it_is_on_the_wire(show):
+    result = show(100)
+    message = json_format.ParseDict(result, datasets_pb2.PreviewDatasetResponse())
+    for row, shown in zip(message.rows, result["rows"], strict=True):
+        counted = sum(len(token["text"].encode()) + preview._TOKEN_BYTES for token in shown["tokens"])
+        assert row.ByteSize() <= counted + 16
+
+
+def test_long_rows_are_tokenised_few_at_a_time(show, renderer, monkeypatch):
+    seen = []
+    examples = type(renderer).examples
+    monkeypatch.setattr(type(renderer), "examples", lambda self, rows: seen.append(len(rows)) or examples(self, rows))
+    monkeypatch.setattr(batches, "MAX_CHARACTERS", 20)
+    show(1)
+    assert max(seen) < 5

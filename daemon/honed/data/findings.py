@@ -1,12 +1,13 @@
 """What the checks of a table mean: findings with a severity, the rows they concern, and what to do."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 from honed.data.checks import MAX_NEAR_DUPLICATE_ROWS, Checks
+from honed.data.columns import Column
 from honed.data.splits import Keys, Labels
 from numpy.typing import NDArray
 
@@ -36,20 +37,30 @@ class Finding:
         return asdict(self) | {"severity": f"SEVERITY_{self.severity.upper()}"}
 
 
-def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: Sequence[str]) -> list[Finding]:
+def findings(
+    checks: Checks,
+    held_out: Mask,
+    name: Callable[[int], str],
+    columns: Mapping[str, Column],
+    *,
+    merged: bool = False,
+    drawn: bool = True,
+) -> list[Finding]:
     """Everything found, the gravest first.
 
     Args:
         held_out: [N] True for the rows of the test split.
         name: what to call a row, by its index in the checks.
-        used: columns that prompts, replies and groups are made of.
+        columns: what was noted of the columns that nothing is made of.
+        merged: whether test rows of one prompt become one.
+        drawn: whether rows were to be held out.
     """
 
     def of_rows(severity: Severity, code: str, rows: Rows | Sequence[int], message: str) -> list[Finding]:
         shown = tuple(name(int(row)) for row in rows[:SHOWN_ROWS])
         return [Finding(severity, code, f"{len(rows):,} {message}", len(rows), shown)] if len(rows) else []
 
-    prompts, pairs, _ = checks.key_arrays()
+    prompts, pairs, groups = checks.key_arrays()
     found = of_rows(
         "warning",
         "DUPLICATES_EXACT",
@@ -57,10 +68,11 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
         "row(s) repeat an earlier row, prompt and reply. They weigh more than others in tuning; remove them unless "
         "that is meant.",
     )
+    leaked = held_out & np.isin(prompts, prompts[~held_out])
     found += of_rows(
         "error",
         "LEAKAGE",
-        np.flatnonzero(held_out & np.isin(prompts, prompts[~held_out])),
+        np.flatnonzero(leaked),
         "test row(s) ask, word for word, what a training row asks: figures on them measure memory. Remove them from "
         "one side.",
     )
@@ -75,13 +87,17 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
     found += of_rows(
         "warning",
         "LEAKAGE_NEAR",
-        sorted({b if held_out[b] else a for a, b in near if held_out[a] != held_out[b]}),
+        [row for _, row in checks.near.leaks(held_out) if not leaked[row]],
         "test row(s) ask nearly what a training row asks: figures on them are too kind. Remove "
         "them, or have the split keep related rows together (--group-column).",
     )
-    if len(checks) > MAX_NEAR_DUPLICATE_ROWS:
-        unchecked = f"Near duplicates were looked for among the first {MAX_NEAR_DUPLICATE_ROWS:,} rows only."
-        found.append(Finding("info", "DUPLICATES_NEAR_UNCHECKED", unchecked))
+    if unchecked := len(checks) - checks.compared:
+        message = (
+            f"{unchecked:,} of {len(checks):,} rows were compared with no other: near duplicates, and test rows that "
+            f"ask nearly what a training row asks, were looked for in the first {MAX_NEAR_DUPLICATE_ROWS:,} rows of "
+            "each table only."
+        )
+        found.append(Finding("warning", "DUPLICATES_NEAR_UNCHECKED", message, unchecked))
     found += of_rows(
         "warning",
         "ENCODING_MIXED",
@@ -93,8 +109,8 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
         "warning",
         "CONTROL_CHARACTERS",
         checks.controls,
-        "row(s) hold control, zero-width or direction characters, which people do not see and a model does. Remove "
-        "them unless they are meant.",
+        "row(s) hold control, zero-width, direction or tag characters, which people do not see and a model does. "
+        "Remove them unless they are meant.",
     )
     if checks.labels:
         labels = checks.label_array()
@@ -106,14 +122,16 @@ def findings(checks: Checks, held_out: Mask, name: Callable[[int], str], used: S
             "are not exclusive.",
         )
         found += _classes(checks.labels, labels, held_out)
-    for column, seen in checks.columns.items():
-        if len(seen.values) == 1 and column not in used:
+    for column, seen in columns.items():
+        if seen.constant:
             what = "is empty" if seen.values == {""} else "holds the same value in every row"
             found.append(
                 Finding("info", "COLUMN_CONSTANT", f"Column {column!r} {what}; it tells nothing.", column=column)
             )
     if not held_out.any():
-        found.append(Finding("warning", "TEST_EMPTY", "No row is held out, so nothing can be evaluated."))
+        found.append(Finding("warning", "TEST_EMPTY", _empty(groups, drawn=drawn)))
+    if merged:
+        found += _references(prompts[held_out])
     return sorted(found, key=lambda finding: _GRAVEST_FIRST.index(finding.severity))
 
 
@@ -161,6 +179,28 @@ def _classes(names: Sequence[str], labels: Labels, held_out: Mask) -> list[Findi
         message = f"{len(few)} label(s) have fewer than {_FEW_ROWS} training rows: {_listed(few)}."
         found.append(Finding("info", "CLASS_SMALL", message, len(few)))
     return found
+
+
+def _empty(groups: Keys, *, drawn: bool) -> str:
+    if not drawn:
+        why, remedy = "none was asked for", "Ask for a share of the rows (--test-fraction)"
+    elif (groups == groups[0]).all():
+        why, remedy = "all rows belong to one group, which is never split", "Add rows of others"
+    else:
+        why, remedy = "the rows of each label belong to one group, which is never split", "Add rows of others"
+    return f"No row is held out, so nothing can be evaluated: {why}. {remedy}, or give a test table (--test)."
+
+
+def _references(tested: Keys) -> list[Finding]:
+    """REFERENCES_MERGED, if a prompt occurs more than once among those of the test rows."""
+    rows, prompts = len(tested), len(np.unique(tested))
+    if rows == prompts:
+        return []
+    message = (
+        f"{rows:,} held-out rows of {prompts:,} prompts became {prompts:,} test rows with several references. Other "
+        f"findings count the {rows:,}."
+    )
+    return [Finding("info", "REFERENCES_MERGED", message, rows)]
 
 
 def _listed(names: Sequence[str]) -> str:

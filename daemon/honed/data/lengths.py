@@ -13,11 +13,14 @@ class Lengths:
     """Lengths of rows, four bytes each."""
 
     def __init__(self) -> None:
-        self.values = array("I")
+        self._values = array("I")
 
-    def distribution(self) -> dict[str, Any]:
-        """See `distribution`."""
-        return distribution(np.frombuffer(self.values, np.uint32))
+    def add(self, length: int) -> None:
+        self._values.append(length)
+
+    def array(self) -> NDArray[np.uint32]:
+        """[N] lengths; while it lives, none can be added."""
+        return np.frombuffer(self._values, np.uint32)
 
 
 def distribution(lengths: NDArray[np.uint32]) -> dict[str, Any]:

@@ -2,27 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from honed.data.binding import bind
 from honed.data.bound_template import BoundTemplate
+from honed.data.columns import cell
 from honed.data.conversations import conversation
 from honed.data.formats import Table
 from honed.data.messages import Example, Message, Task
 from honed.data.problems import BadRow
-from honed.data.records import Record, quoted
-from honed.data.shapes import Shape, bare_text, detect_shape, preference
+from honed.data.records import Record, kind, quoted
+from honed.data.shapes import SHAPES, Shape, bare_text, detect_shape, preference
 from honed.data.templates import Template
 from honed.errors import InvalidInput
 from honed.template_library import BUILT_IN
-
-_SHAPE_TEMPLATES: Mapping[Shape, str] = {"prompt_completion": "prompt-completion", "alpaca": "alpaca"}
-_COLUMNS: Mapping[Shape, tuple[str, ...]] = {
-    "sharegpt": ("conversations",),
-    "messages": ("messages",),
-    "text": ("text",),
-    "preference": ("prompt", "chosen", "rejected"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,56 +36,61 @@ class Reader:
     """Makes an example of each record.
 
     Attributes:
-        id_column: None for "id", if no example is made of it; empty for none.
-        columns: the columns that examples are made of; the group's and the ids' are apart.
+        group_column: that keeps rows on one side of the split; empty for none.
+        id_column: whose values no two rows share; empty for none.
+        columns: that examples are made of; the group's and the ids' are apart.
+        required: that every table has. Others fill optional slots, and may come further down or not at all.
+        unfilled: optional slots without a column in the training table.
     """
 
     shape: Shape
     task: Task
     template: BoundTemplate | None
     group_column: str
-    id_column: str | None
+    id_column: str
     columns: tuple[str, ...]
+    required: tuple[str, ...]
+    unfilled: tuple[str, ...]
 
     @classmethod
-    def of(cls, table: Table, sample: Sequence[Record], wanted: Wanted) -> "Reader":
-        """The reader of a table.
+    def of(cls, table: Table, wanted: Wanted) -> "Reader":
+        """The reader of a training table.
 
         Raises:
             InvalidInput: the shape is unknown, a column is missing, or the template does not fit.
         """
-        shape: Shape = wanted.shape or ("table" if wanted.template else detect_shape(table, sample))
-        if shape == "table" and wanted.template is None:
-            raise InvalidInput.of_field("header.template", "expected templates/{id}, for rows of the shape table")
-        if shape == "table" or shape in _SHAPE_TEMPLATES:
-            template = wanted.template or Template.from_json(BUILT_IN[_SHAPE_TEMPLATES[shape]])
-            bound = bind(
-                template,
-                wanted.columns or {},
-                wanted.parameters or {},
-                wanted.verbalizer or {},
-                wanted.instruction,
-                (*table.columns, *_later_columns(table, template)),
-            )
-            task, columns = bound.template.task, bound.source_columns
-        else:
-            if wanted.instruction:
-                raise InvalidInput.of_field(
-                    "header.instruction", f"rows of the shape {shape} bring their own; leave it out, or use a template"
-                )
-            bound, columns = None, _COLUMNS[shape]
-            task = "text" if shape == "text" else "generate"
-        reader = cls(shape, task, bound, wanted.group_column, wanted.id_column, columns)
+        shape: Shape = wanted.shape or ("table" if wanted.template else detect_shape(table))
+        bound = _bound_template(shape, table, wanted)
+        columns = bound.source_columns if bound else SHAPES[shape].columns
+        task: Task = bound.template.task if bound else "text" if shape == "text" else "generate"
+        late = set(_late_columns(table, bound.template) if bound else ())
+        named = (wanted.group_column, wanted.id_column or "")
+        reader = cls(
+            shape,
+            task,
+            bound,
+            wanted.group_column,
+            ("" if "id" in (*columns, wanted.group_column) else "id") if wanted.id_column is None else wanted.id_column,
+            columns,
+            required=(*(column for column in columns if column not in late), *filter(None, named)),
+            unfilled=tuple(slot for slot, filled in bound.columns.items() if not filled) if bound else (),
+        )
         reader.require_columns(table)
         return reader
 
+    @property
+    def merges(self) -> bool:
+        """Whether test rows of one prompt are one row with several references."""
+        return self.task in ("generate", "extract") and self.shape != "preference"
+
     def require_columns(self, table: Table) -> None:
         """Raises InvalidInput if a column that is read is not there, in this table or another of the same kind."""
-        later = _later_columns(table, self.template.template) if self.template else ()
-        for column in (*self.columns, *filter(None, (self.group_column, self.id_column))):
-            if column not in (*table.columns, *later):
+        late = _late_columns(table, self.template.template) if self.template else ()
+        for column in self.required:
+            if column not in (*table.columns, *late):
                 raise InvalidInput(
-                    f"{table.file}: there is no column {column!r}; it has {quoted(table.columns)}.",
+                    f"{table.file}: there is no column {column!r}; it has {quoted(table.columns)}. Name another one, "
+                    "or add it.",
                     reason="COLUMN_MISSING",
                     column=column,
                 )
@@ -105,6 +102,8 @@ class Reader:
             BadRow: what is wrong with it.
         """
         if self.template is not None:
+            for slot in self.unfilled:
+                self._refuse_unfilled(slot, record)
             return self.template.example(record.values)
         if self.shape == "text":
             return Example((), bare_text(record))
@@ -119,31 +118,57 @@ class Reader:
         """The group of a record; None if no column names one.
 
         Raises:
-            BadRow: the column is empty.
+            BadRow: the column is empty, or holds a list or an object.
         """
         if not self.group_column:
             return None
-        if group := cell(record.values.get(self.group_column)):
-            return group
-        raise BadRow(f"{self.group_column!r}, by which rows are grouped, is empty")
+        value = record.values.get(self.group_column)
+        group = cell(value)
+        if group is None:
+            raise BadRow(
+                f"{self.group_column!r}, by which rows are grouped, holds {kind(value)}; expected text or a number"
+            )
+        if not group:
+            raise BadRow(f"{self.group_column!r}, by which rows are grouped, is empty; fill it, or remove the row")
+        return group
 
     def row_id(self, record: Record) -> str:
         """The id of a record; empty if it has none."""
-        column = ("" if "id" in self.columns else "id") if self.id_column is None else self.id_column
-        return cell(record.values.get(column)) if column else ""
+        return cell(record.values.get(self.id_column)) or "" if self.id_column else ""
+
+    def _refuse_unfilled(self, slot: str, record: Record) -> None:
+        """Raises BadRow if a record brings what its slot would take, had the training table such a column."""
+        if slot not in self.columns and cell(record.values.get(slot)) != "":
+            raise BadRow(
+                f"{slot!r} is filled, and the training table has no such column, so it would be lost; add it there, or "
+                "leave it out here"
+            )
 
 
-def _later_columns(table: Table, template: Template) -> tuple[str, ...]:
+def _bound_template(shape: Shape, table: Table, wanted: Wanted) -> BoundTemplate | None:
+    """The template that renders rows of a shape; None where they bring their own messages or text."""
+    built_in = "" if shape == "table" else SHAPES[shape].template
+    template = wanted.template or (Template.from_json(BUILT_IN[built_in]) if built_in else None)
+    if template is not None and (built_in or shape == "table"):
+        return bind(
+            template,
+            wanted.columns or {},
+            wanted.parameters or {},
+            wanted.verbalizer or {},
+            wanted.instruction,
+            (*table.columns, *_late_columns(table, template)),
+        )
+    if shape == "table":
+        raise InvalidInput.of_field("header.template", "expected templates/{id}, for rows of the shape table")
+    if wanted.instruction:
+        raise InvalidInput.of_field(
+            "header.instruction", f"rows of the shape {shape} bring their own; leave it out, or use a template"
+        )
+    return None
+
+
+def _late_columns(table: Table, template: Template) -> tuple[str, ...]:
     """Columns that may come further down: a key of a JSON row that only some rows have fills an optional slot."""
     if table.format not in ("json", "jsonl"):
         return ()
     return tuple(slot.name for slot in template.slots if slot.optional and slot.name not in table.columns)
-
-
-def cell(value: Any) -> str:
-    """A value as people write it in a table; lists and objects, which no slice can be made of, are empty."""
-    if isinstance(value, str):
-        return value.strip()
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else ""

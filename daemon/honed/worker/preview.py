@@ -1,37 +1,37 @@
 """Renders training rows for one model: what it will see, token by token. Runs under limits; loads no torch."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from honed.data import Example, Prepared, Renderer, TokenizedExample
-from honed.data.lengths import Lengths
+from honed.data import Prepared, Renderer, TokenizedExample
+from honed.data.batches import batches, characters
+from honed.data.lengths import Lengths, distribution
 from honed.worker.contract import PreviewWork
 from honed.worker.report import Report
 
-_BATCH_ROWS = 2000
+_SHOWN_BYTES = 3 << 20  # a message of gRPC has 4 MiB: about 200,000 tokens
+_TOKEN_BYTES = 12  # on the wire, beside its text
 
 
 def run(work: PreviewWork, output: Path, report: Report) -> dict[str, Any]:  # noqa: ARG001 - the handlers' signature
-    """Tokens of the first rows, and the lengths of all."""
+    """Tokens of the first rows, fewer than asked for where these are too many for one answer; the lengths of all."""
     renderer = Renderer.load(Path(work.model))
     lengths = Lengths()
     trained = 0
     shown: list[dict[str, Any]] = []
-    for batch in _batches(Prepared.load(Path(work.dataset)).stream_train()):
-        for example, tokens in zip(batch, renderer.examples(batch), strict=True):
-            lengths.values.append(len(tokens))
-            trained += tokens.trained
-            if len(shown) < work.rows:
-                shown.append({"row": example.row, "tokens": _tokens(renderer, tokens)})
-    return {"rows": shown, "lengths": lengths.distribution(), "trained_tokens": trained}
-
-
-def _batches(examples: Iterable[Example]) -> Iterator[list[Example]]:
-    iterator = iter(examples)
-    while batch := list(islice(iterator, _BATCH_ROWS)):
-        yield batch
+    room, rows = _SHOWN_BYTES, work.rows
+    for batch in batches(Prepared.load(Path(work.dataset)).stream_train(), characters):
+        for example, row in zip(batch, renderer.examples(batch), strict=True):
+            lengths.add(len(row))
+            trained += row.trained
+            if len(shown) < rows:
+                tokens = _tokens(renderer, row)
+                room -= sum(len(token["text"].encode()) + _TOKEN_BYTES for token in tokens)
+                if room < 0:
+                    rows = len(shown)
+                else:
+                    shown.append({"row": example.row, "tokens": tokens})
+    return {"rows": shown, "lengths": distribution(lengths.array()), "trained_tokens": trained}
 
 
 def _tokens(renderer: Renderer, row: TokenizedExample) -> list[dict[str, Any]]:
