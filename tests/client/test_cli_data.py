@@ -3,8 +3,16 @@
 import json
 
 import pytest
-from honed.client.cli.data_report import print_histogram
-from honed.v1.datasets_pb2 import LONG_ROWS_DROP, LONG_ROWS_SPLIT, SHAPE_ALPACA, Dataset, Distribution
+from honed.client.cli.data_report import print_histogram, rows_left_out
+from honed.v1.datasets_pb2 import (
+    LONG_ROWS_DROP,
+    LONG_ROWS_SPLIT,
+    SHAPE_ALPACA,
+    Dataset,
+    Distribution,
+    PreviewDatasetResponse,
+    PreviewRow,
+)
 
 HISTOGRAM = f"    0 – 31  1,200  {'█' * 81}\n   32 – 63      1  ▏\n64 – 1,023      0\n"
 
@@ -160,6 +168,18 @@ def test_a_preview_marks_what_is_trained_and_shows_control_characters(hone, twin
         "tokens a training row: median 31, 95 % up to 70, longest 96, 4,000 in all, 1,200 under the loss\n" + HISTOGRAM
     )
     assert json.loads(hone("data", "preview", "d", "--model", "m", "--json").stdout)["trained_tokens"] == "1200"
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked", "said"),
+    [(3, 3, ""), (5, 100, ""), (0, 0, ""), (2, 3, "2 of 3 rows are shown"), (2, 100, "2 of 5 rows"), (0, 1, "0 of 1")],
+)
+def test_a_preview_says_why_rows_are_missing(shown, asked, said):
+    response = PreviewDatasetResponse(rows=[PreviewRow()] * shown, lengths=Distribution(bin_counts=[2, 3]))
+    found = rows_left_out(response, asked)
+    assert found.startswith(said)
+    assert bool(found) == bool(said)
+    assert not found or "200,000 tokens" in found
 
 
 @pytest.mark.parametrize(

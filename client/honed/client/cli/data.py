@@ -13,6 +13,7 @@ from honed.client.cli.data_report import (
     lengths_text,
     print_dataset,
     print_histogram,
+    rows_left_out,
     shape_word,
     task_word,
     upload_lines,
@@ -106,7 +107,8 @@ def add(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the split. [default: 0]")] = None,
     group_column: Annotated[
-        str | None, typer.Option(help="Rows with one value in this column are never on both sides of the split.")
+        str | None,
+        typer.Option(help="Rows with one value in this column are never on both sides of the split. Not with --test."),
     ] = None,
     id_column: Annotated[
         str | None,
@@ -215,6 +217,8 @@ def preview(
             return
         for row in response.rows:
             print_row(row)
+        if said := rows_left_out(response, rows):
+            note(said)
         print(f"tokens a training row: {lengths_text(response.lengths)}, {response.trained_tokens:,} under the loss")
         print_histogram(response.lengths)
 

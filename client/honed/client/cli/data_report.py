@@ -10,7 +10,14 @@ from honed.client.cli.output import Output, print_table
 from honed.client.cli.values import duration, moment, size, visible
 
 if TYPE_CHECKING:
-    from honed.v1.datasets_pb2 import DataReport, Dataset, Distribution, Finding, LabelCount
+    from honed.v1.datasets_pb2 import (
+        DataReport,
+        Dataset,
+        Distribution,
+        Finding,
+        LabelCount,
+        PreviewDatasetResponse,
+    )
 
 _WIDTH: Final = 100
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
@@ -72,6 +79,14 @@ def lengths_text(lengths: Distribution) -> str:
     return (
         f"median {lengths.median:,}, 95 % up to {lengths.p95:,}, longest {lengths.longest:,}, {lengths.total:,} in all"
     )
+
+
+def rows_left_out(response: PreviewDatasetResponse, asked: int) -> str:
+    """Why fewer rows are shown than were asked for; empty where that is not so."""
+    there = min(asked, sum(response.lengths.bin_counts))
+    if (shown := len(response.rows)) >= there:
+        return ""
+    return f"{shown} of {there} rows are shown: an answer holds about 200,000 tokens, and the next row is beyond that."
 
 
 def print_histogram(lengths: Distribution) -> None:
