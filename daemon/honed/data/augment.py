@@ -18,7 +18,8 @@ _TRIES = 8  # drawn at most for each copy asked for, as two draws may say the sa
 
 _LETTERS = re.compile(r"\b[^\W\d_]{2,}\b")  # without digits and underscores, so that numbers and identifiers stay
 _WORD = re.compile(r"\S+[^\S\n]*")  # with the space behind it, not the end of its line
-_SENTENCE_START = re.compile(r"((?:^|[.!?]\s+|\n)\s*)(\w)")
+# Each run of white space is looked at once, from its beginning: behind a mark, or with the end of a line in it.
+_SENTENCE_START = re.compile(r"(^\s*+|(?<=[.!?])\s++|(?<!\s)[^\S\n]*+\n\s*+)(\w)")
 _KEYS_BESIDE = {
     key: row[max(place - 1, 0) : place] + row[place + 1 : place + 2]
     for row in ("qwertyuiop", "asdfghjkl", "zxcvbnm")  # of an English keyboard

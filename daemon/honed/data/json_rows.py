@@ -1,15 +1,16 @@
 """JSON to records: one object a line (JSONL), or one array of objects; knows nothing of what the keys mean.
 
-Decoded by Python's own decoder: orjson keeps the last of two equal keys and rounds whole numbers beyond 64 bits, both
-in silence, and to find out afterwards takes longer than it saves.
+Decoded by Python's own decoder: orjson keeps the last of two equal keys and rounds numbers of many digits, both in
+silence, and to find out afterwards takes longer than it saves.
 """
 
 import codecs
 import json
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar
 
+from honed.data.exact_json import exact_float, unique_keys
 from honed.data.lines import decoded, lines
 from honed.data.problems import BadRow, Problems
 from honed.data.records import MAX_COLUMNS, MAX_ROW_BYTES, Record, Value, check_count, check_value, kind
@@ -17,6 +18,8 @@ from honed.errors import InvalidInput
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _CHUNK_BYTES = 1 << 20
+_From = TypeVar("_From")
+_To = TypeVar("_To")
 
 
 def read_lines(stream: BinaryIO, file: str, problems: Problems) -> Iterator[Record]:
@@ -75,11 +78,14 @@ def read_array(stream: BinaryIO, file: str, problems: Problems) -> Iterator[Reco
 
 
 class _Decoder:
-    """Decodes one value after the other; of each it is noted which keys occur twice."""
+    """Decodes one value after the other; of each it is noted what would be lost of it."""
 
     def __init__(self) -> None:
-        self._decoder = json.JSONDecoder(object_pairs_hook=self._object)
-        self._twice: list[str] = []
+        pairs: Callable[[list[tuple[str, Value]]], dict[str, Value]] = unique_keys
+        self._decoder = json.JSONDecoder(
+            object_pairs_hook=self._noting(pairs, dict[str, Value]), parse_float=self._noting(exact_float, float)
+        )
+        self._lost: BadRow | None = None
         self._value: Value = None
 
     def decode(self, text: str, start: int) -> int:
@@ -88,7 +94,7 @@ class _Decoder:
         Raises:
             BadRow: it is no JSON; at a JSONDecodeError that is the cause.
         """
-        self._twice.clear()
+        self._lost = None
         try:
             self._value, end = self._decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
@@ -104,19 +110,24 @@ class _Decoder:
         value = self._value
         if not isinstance(value, dict):
             raise BadRow(f"expected a JSON object, found {kind(value)}")
-        if self._twice:
-            raise BadRow(f"the key {self._twice[0]!r:.100} occurs twice in one object")
+        if self._lost:
+            raise self._lost
         if len(value) > MAX_COLUMNS:
             raise BadRow(f"{len(value)} keys; at most {MAX_COLUMNS} are allowed")
         check_value(value, escaped=escaped)
         return value
 
-    def _object(self, pairs: list[tuple[str, Value]]) -> dict[str, Value]:
-        value = dict(pairs)
-        if len(value) != len(pairs):
-            keys = [key for key, _ in pairs]
-            self._twice.append(next(key for index, key in enumerate(keys) if key in keys[:index]))
-        return value
+    def _noting(self, exact: Callable[[_From], _To], lossy: Callable[[_From], _To]) -> Callable[[_From], _To]:
+        """`exact`, going on with what `lossy` makes where it refuses: the value must be read to its end."""
+
+        def hook(found: _From) -> _To:
+            try:
+                return exact(found)
+            except BadRow as lost:
+                self._lost = self._lost or lost
+                return lossy(found)
+
+        return hook
 
 
 class _Window:
