@@ -16,6 +16,9 @@ TEMPLATES = {
     "{% endfor %}",
     "tools are none": "{% if tools is not none %}tools{% endif %}{{ messages[0]['content'] }}",
     "json is not escaped for html": "{{ messages[0] | tojson }}",
+    "json as told": "{{ messages[0] | tojson(separators=(',', ':'), sort_keys=true) }}{{ {'ä': 1} | tojson(true, 2) }}",
+    "generation": "{% for message in messages %}{{ message.role }}: {% generation %}\n{% set last = message.content %}"
+    "{{ last }}{{ loop.index }}{% endgeneration %}{{ last }};{% endfor %}",
 }
 
 
@@ -48,6 +51,7 @@ def test_a_template_renders_as_transformers_renders_it(source, add_generation_pr
         "{{ cycler() }}",
         "{{ messages[0].nothing.more }}",
         "{% for letter in messages %}{{ letter.content % 0 }}{% endfor %}",
+        "{{ 'x' * 99999999999999 }}",
     ],
 )
 def test_a_template_that_refuses_fails_or_would_escape_ends_in_a_typed_error(source):
@@ -73,13 +77,42 @@ def test_the_templates_own_words_reach_the_user():
 
 @pytest.mark.parametrize(
     "source",
-    ["{% for %}", "{{", "{% unknown %}", "{{ 'a' | no_such_filter }}", "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}"],
-    ids=["loop", "open", "tag", "filter", "deep"],
+    [
+        *("{% for %}", "{{", "{% unknown %}", "{{ 'a' | no_such_filter }}"),
+        "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+        "{% for a in messages %}" * 25 + "x" + "{% endfor %}" * 25,
+        "{% if messages %}" * 150 + "x" + "{% endif %}" * 150,
+        *("{% break %}", "{{ f(a=1, a=2) }}", "{% macro a(x, x) %}{% endmacro %}", "{% generation %}"),
+    ],
+    ids=["loop", "open", "tag", "filter", "deep", "fors", "ifs", "break", "argument", "parameter", "generation"],
 )
 def test_a_template_that_is_no_jinja_is_refused(source):
     with pytest.raises(InvalidInput) as caught:
         ChatTemplate(source, "", "")
     assert caught.value.reason == "CHAT_TEMPLATE_INVALID"
+
+
+def test_a_template_that_marks_what_the_assistant_writes_is_spliced():
+    assert ChatTemplate(TEMPLATES["generation"], "", "").splice(("user", "assistant"), add_generation_prompt=True)
+
+
+def test_a_template_gets_no_clock_and_takes_its_own_way_without_one():
+    asks = "{{ strftime_now('%d %b %Y') if strftime_now is defined else '26 Jul 2024' }}{{ messages[0].content }}"
+    assert ChatTemplate(asks, "", "").render((Message("user", "a"),), add_generation_prompt=True) == "26 Jul 2024a"
+    with pytest.raises(InvalidInput, match="today's date .*put a date into chat_template.jinja") as caught:
+        ChatTemplate("{{ strftime_now('%Y') }}", "", "").render(CHAT, add_generation_prompt=True)
+    assert caught.value.reason == "CHAT_REFUSED"
+
+
+def test_an_error_without_words_is_told_by_its_name():
+    with pytest.raises(InvalidInput, match="MemoryError"):
+        ChatTemplate("{{ 'x' * 99999999999999 }}", "", "").render(CHAT, add_generation_prompt=True)
+
+
+def test_many_turns_are_rendered_not_probed():
+    template = ChatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}", "", "")
+    assert template.splice(("user",) * 33, add_generation_prompt=True) is None
+    assert template.render([Message("user", "a")] * 33, add_generation_prompt=True) == "a" * 33
 
 
 def test_orders_of_roles_are_kept_in_bounded_number(monkeypatch):

@@ -125,6 +125,13 @@ def test_sharegpt_rows_out_of_form_are_refused(values, part):
     assert part in reason(conversation, Record(1, values), "sharegpt")
 
 
+def test_a_conversation_of_very_many_messages_is_refused_with_the_remedy():
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}] * 500
+    assert len(conversation(Record(1, {"messages": turns}), "messages")) == 1000
+    with pytest.raises(BadRow, match="'messages' holds 1,002 messages; make several rows of at most 1,000"):
+        conversation(Record(1, {"messages": [*turns, *turns[:2]]}), "messages")
+
+
 def test_a_long_wrong_value_is_not_repeated_in_the_reason():
     assert len(reason(messages, {"role": "x" * 100_000, "content": "x"}, REPLY)) < 300
     assert len(reason(messages, USER, REPLY | {"weight": "x" * 100_000})) < 300

@@ -1,5 +1,6 @@
 import json
 import shutil
+import time
 from functools import cache
 
 import pytest
@@ -303,6 +304,36 @@ def test_turns_that_the_template_rewrites_later_cannot_be_trained(folder):
     assert row.earlier == ()
     assert "2+2" not in renderer.decode(row.prompt)
     assert renderer.decode(row.reply) == "3+2</think>5"
+
+
+def talk(messages):
+    """A conversation of that many messages with its reply, all of the assistant's trained."""
+    return Example(
+        tuple(Message("user" if at % 2 == 0 else "assistant", f"turn {at}") for at in range(messages - 1)), "x"
+    )
+
+
+def test_the_turns_of_a_long_conversation_are_found_in_time():
+    renderer = family_renderer("chatml")
+    begun = time.process_time()
+    row = renderer.example(talk(1000))
+    assert time.process_time() - begun < 1.3  # 0.3 s; 2.7 s when each turn was looked for among all tokens
+    assert len(row.earlier) == 499
+    assert spelled(renderer, row.prompt[slice(*row.earlier[-1])]) == "turn 997<|im_end|>"
+
+
+def test_in_a_prompt_longer_than_the_context_no_turns_are_looked_for(folder):
+    example = talk(9)
+    whole = Renderer.load(folder).example(example)
+    assert len(whole.earlier) == 4
+    change(folder / "config.json", max_position_embeddings=len(whole.prompt))
+    assert Renderer.load(folder).example(example) == whole
+    change(folder / "config.json", max_position_embeddings=len(whole.prompt) - 1)
+    assert Renderer.load(folder).example(example) == TokenizedExample(whole.prompt, whole.reply)
+
+
+def test_what_is_written_around_replies_is_kept_in_bounded_number(renderer):
+    assert renderer._kept_reply_splice.cache_info().maxsize == tokens._KEPT_SPLICES
 
 
 # A system message where the template has no place for one.

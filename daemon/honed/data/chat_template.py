@@ -1,7 +1,7 @@
 """A model's chat template, rendered as transformers renders it, in Jinja's sandbox.
 
 The template comes with a model and is untrusted: the sandbox stops attribute escapes, and the processes that render
-run under limits; honed never renders one in the control plane.
+run under limits; honed never renders one in the control plane. Of what transformers knows, the clock alone is missing.
 """
 
 import json
@@ -10,9 +10,11 @@ from typing import Any, NoReturn
 
 import jinja2
 from honed.data.messages import Message
-from honed.data.splice import EXPRESSION_ERRORS, Splice, probe
+from honed.data.splice import TEMPLATE_ERRORS, Splice, probe
 from honed.errors import InvalidInput
-from jinja2.ext import loopcontrols
+from jinja2 import nodes
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 # For base models that bring no template: roles as plain headings. The end of a turn is the end-of-text token.
@@ -23,15 +25,23 @@ PLAIN_TEMPLATE = (
 )
 
 _MAX_SPLICES = 1000
+_MAX_SPLICED_TURNS = 32  # orders of more roles are many, and to find out about one takes longer than to render it
 
 
 class ChatTemplate:
     """A compiled chat template with the special tokens it may name."""
 
     def __init__(self, source: str, bos_token: str, eos_token: str) -> None:
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols])
-        environment.globals["raise_exception"] = _refuse  # pyright: ignore[reportUnknownMemberType] - untyped in jinja2
-        environment.filters["tojson"] = _to_json  # Jinja's own escapes for HTML # pyright: ignore[reportUnknownMemberType] - untyped
+        environment: Any = ImmutableSandboxedEnvironment(  # what it holds is untyped in jinja2
+            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+        )
+        environment.globals["raise_exception"] = _refuse
+        # Undefined, so that a template that asks first takes its own way without a clock.
+        environment.globals["strftime_now"] = jinja2.Undefined(
+            "it writes today's date (strftime_now), so what is served would not be what was tuned; "
+            "put a date into chat_template.jinja in its place"
+        )
+        environment.filters["tojson"] = _to_json  # Jinja's own escapes for HTML
         self.source = source
         self._variables: dict[str, Any] = {
             "bos_token": bos_token,
@@ -43,13 +53,15 @@ class ChatTemplate:
         try:
             self._template = environment.from_string(source)
             self._prober = probe(environment, source, self._variables)
-        except (jinja2.TemplateError, RecursionError) as error:
+        except TEMPLATE_ERRORS as error:
             raise InvalidInput(
-                f"The model's chat template is not valid Jinja: {error}", reason="CHAT_TEMPLATE_INVALID"
+                f"The model's chat template is not valid Jinja: {_said(error)}", reason="CHAT_TEMPLATE_INVALID"
             ) from None
 
     def splice(self, roles: tuple[str, ...], *, add_generation_prompt: bool) -> Splice | None:
-        """The text of all conversations of these roles, if the template does not look at what the messages say."""
+        """The text of all conversations of these few roles, if the template does not look at what the messages say."""
+        if len(roles) > _MAX_SPLICED_TURNS:
+            return None
         key = (roles, add_generation_prompt)
         if key not in self._splices:
             if len(self._splices) >= _MAX_SPLICES:
@@ -73,9 +85,9 @@ class ChatTemplate:
                 add_generation_prompt=add_generation_prompt,
                 **self._variables,
             )
-        except (jinja2.TemplateError, *EXPRESSION_ERRORS) as error:
+        except TEMPLATE_ERRORS as error:
             raise InvalidInput(
-                f"The model's chat template refuses this conversation: {error}", reason="CHAT_REFUSED"
+                f"The model's chat template refuses this conversation: {_said(error)}", reason="CHAT_REFUSED"
             ) from None
 
 
@@ -83,5 +95,25 @@ def _refuse(message: str) -> NoReturn:
     raise jinja2.TemplateError(message)
 
 
-def _to_json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _said(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _to_json(
+    value: object,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+class _Generation(Extension):
+    """`{% generation %}`, which tells transformers what the assistant wrote: a scope and nothing more."""
+
+    tags = {"generation"}  # noqa: RUF012 - as in jinja2
+
+    def parse(self, parser: Parser) -> nodes.Scope:
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)

@@ -15,6 +15,7 @@ _SHAREGPT_ROLES: dict[str, Role] = {
 }
 _OPENAI_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _CALLS = ("tool_calls", "function_call")
+MAX_MESSAGES = 1000
 
 
 def conversation(record: Record, shape: Literal["sharegpt", "messages"]) -> list[Message]:
@@ -24,8 +25,8 @@ def conversation(record: Record, shape: Literal["sharegpt", "messages"]) -> list
     assistant's with "weight" 0 to keep it out of the loss). What OpenAI writes as parts of type "text" is joined.
 
     Raises:
-        BadRow: a value has the wrong type, is missing or empty, a role is unknown or out of turn, or no assistant's
-            message is trained.
+        BadRow: a value has the wrong type, is missing or empty, a role is unknown or out of turn, no assistant's
+            message is trained, or there are too many.
     """
     column = "conversations" if shape == "sharegpt" else "messages"
     turns = record.values.get(column)
@@ -33,6 +34,8 @@ def conversation(record: Record, shape: Literal["sharegpt", "messages"]) -> list
         raise BadRow(f"{column!r} is missing")
     if not isinstance(turns, list):
         raise BadRow(f"{column!r} must be a list of messages, found {kind(turns)}")
+    if len(turns) > MAX_MESSAGES:
+        raise BadRow(f"{column!r} holds {len(turns):,} messages; make several rows of at most {MAX_MESSAGES:,}")
     read = _sharegpt_message if shape == "sharegpt" else _openai_message
     messages: list[Message] = []
     for number, turn in enumerate(turns, 1):

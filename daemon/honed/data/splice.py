@@ -13,8 +13,11 @@ from typing import Any, NoReturn
 from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-# Whatever an expression of a template can raise besides Jinja's own errors.
-EXPRESSION_ERRORS = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+# What a template can raise when it is compiled (Jinja writes Python of it, which has limits of its own) or rendered.
+TEMPLATE_ERRORS = (
+    *(TemplateError, SyntaxError, AssertionError, MemoryError),
+    *(TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError),
+)
 
 # A text is not known, but what these say of it is the same for every text.
 _TESTS_OF_ANY_TEXT = (
@@ -89,7 +92,7 @@ class Prober:
             rendered = self._template.render(
                 messages=messages, add_generation_prompt=add_generation_prompt, **self._variables
             )
-        except (NotSpliceableError, TemplateError, *EXPRESSION_ERRORS):
+        except (NotSpliceableError, *TEMPLATE_ERRORS):
             return None  # rendering the conversation itself tells what is wrong, if anything is
         constants, places = [""], list[tuple[int, bool]]()
         for part in _parts(rendered):

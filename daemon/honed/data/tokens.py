@@ -7,8 +7,10 @@ no system message gets it in front of the first user message.
 
 import hashlib
 import json
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -23,6 +25,7 @@ MASK_RULE = (
     "trained turns of the assistant, each with its first end-of-turn token; bare text whole, between two of them"
 )
 _KEPT_REPLIES = 10_000
+_KEPT_SPLICES = 1000
 _SYSTEM_PROBE = "a text that no chat template writes by itself"
 
 
@@ -31,7 +34,8 @@ class TokenizedExample:
     """Token ids of a prompt and its reply; the loss is computed on the reply and on earlier trained turns.
 
     Attributes:
-        earlier: (start, end) of the assistant's trained turns within the prompt.
+        earlier: (start, end) of the assistant's trained turns within the prompt; not looked for in a prompt that is
+            longer than the model's context.
     """
 
     prompt: tuple[int, ...]
@@ -50,16 +54,23 @@ class TokenizedExample:
 class Renderer:
     """The tokenizer, chat template and end-of-turn tokens of one model."""
 
-    def __init__(self, tokenizer: Tokenizer, template: ChatTemplate, stop_ids: Sequence[int]) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        template: ChatTemplate,
+        stop_ids: Sequence[int],
+        context_length: int | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.template = template
         self.stop_ids = frozenset(stop_ids)
         self._end_of_turn = stop_ids[0]
+        self._context_length = context_length
         added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
         self._special = tuple(token.content for token in added.values() if token.special)
         self._special_starts = frozenset(token[0] for token in self._special)
         self._folds_system = not self._knows_system()
-        self._reply_splices: dict[tuple[str, ...], Splice | None] = {}
+        self._kept_reply_splice = lru_cache(_KEPT_SPLICES)(self._reply_splice)
         self._replies: dict[tuple[tuple[str, ...], str], tuple[int, ...]] = {}
 
     @classmethod
@@ -94,8 +105,8 @@ class Renderer:
         eos_id = tokenizer.token_to_id(eos_token)
         if eos_id is not None:
             stop_ids.append(eos_id)
-        for file in ("generation_config.json", "config.json"):
-            ids = _json(folder / file).get("eos_token_id")
+        config = _json(folder / "config.json")
+        for ids in (_json(folder / "generation_config.json").get("eos_token_id"), config.get("eos_token_id")):
             stop_ids += [
                 token
                 for token in (cast("list[Any]", ids) if isinstance(ids, list) else [ids])
@@ -107,7 +118,8 @@ class Renderer:
                 reason="END_OF_TURN_MISSING",
             )
         template = ChatTemplate(source if isinstance(source, str) else PLAIN_TEMPLATE, bos_token, eos_token)
-        return cls(tokenizer, template, list(dict.fromkeys(stop_ids)))
+        context = config.get("max_position_embeddings")
+        return cls(tokenizer, template, list(dict.fromkeys(stop_ids)), context if isinstance(context, int) else None)
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Token ids of a conversation, up to where the assistant's reply begins.
@@ -150,7 +162,9 @@ class Renderer:
         self, example: Example, messages: tuple[Message, ...], text: str, prompt: list[int]
     ) -> TokenizedExample:
         if messages:
-            return TokenizedExample(tuple(prompt), self._reply(messages, example.reply), self._earlier(messages, text))
+            fits = self._context_length is None or len(prompt) <= self._context_length
+            earlier = self._earlier(messages, text) if fits else ()
+            return TokenizedExample(tuple(prompt), self._reply(messages, example.reply), earlier)
         self._refuse_special_tokens(example.reply)
         return TokenizedExample((self._end_of_turn,), (*self.encode(example.reply), self._end_of_turn))
 
@@ -159,12 +173,9 @@ class Renderer:
         return list(self._reply(self._checked(example.messages), example.reply if reply is None else reply))
 
     def _reply(self, messages: tuple[Message, ...], reply: str) -> tuple[int, ...]:
-        roles = tuple([message.role for message in messages])
-        if roles not in self._reply_splices:
-            self._reply_splices[roles] = self._reply_splice(roles)
-        splice = self._reply_splices[roles]
+        splice = self._kept_reply_splice(tuple([message.role for message in messages]))
         if splice is None:
-            return self._reply_ids(self._reply_text(messages, reply), reply)
+            return self._reply_ids(self._reply_text(self._prompt_text(messages), messages, reply), reply)
         if (found := self._replies.get((splice.constants, reply))) is None:  # labels come again and again
             if len(self._replies) >= _KEPT_REPLIES:
                 self._replies.clear()
@@ -187,9 +198,8 @@ class Renderer:
         end = next((place for place, token in enumerate(ids) if token in self.stop_ids), None)
         return (*ids, self._end_of_turn) if end is None else tuple(ids[: end + 1])
 
-    def _reply_text(self, messages: tuple[Message, ...], reply: str) -> str:
-        """What the chat template writes behind the generation prompt for a reply."""
-        before = self._prompt_text(messages)
+    def _reply_text(self, before: str, messages: tuple[Message, ...], reply: str) -> str:
+        """What the chat template writes for a reply behind `before`, the text of the prompt."""
         whole = self.template.render((*messages, Message("assistant", reply)), add_generation_prompt=False)
         if not whole.startswith(before):
             raise InvalidInput(
@@ -199,32 +209,36 @@ class Renderer:
             )
         return whole[len(before) :]
 
-    def _turn_text(self, messages: tuple[Message, ...], reply: str) -> str:
-        """What the chat template writes for a reply, up to the end of its first end-of-turn token."""
-        text = self._reply_text(messages, reply)
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
-        ends = (end for token, (_, end) in zip(encoding.ids, encoding.offsets, strict=True) if token in self.stop_ids)
-        return text[: next(ends, len(text))]
-
     def _earlier(self, messages: tuple[Message, ...], text: str) -> tuple[tuple[int, int], ...]:
-        """Where the trained turns of the assistant stand among the tokens of a prompt."""
-        spans: list[tuple[int, int]] = []
+        """Where the trained turns of the assistant stand among the tokens of a prompt.
+
+        Each is rendered as it is served, behind the turns before it: work that grows with the square of the turns,
+        of which `conversations` lets 1,000 through.
+        """
         places = [at for at, turn in enumerate(messages) if turn.role == "assistant" and turn.trained]
         if not places:
             return ()
-        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        spans: list[tuple[int, int]] = []
+        starts = [start for start, _ in self.tokenizer.encode(text, add_special_tokens=False).offsets]
         for place in places:
             before = self._prompt_text(messages[:place])
-            written = before + self._turn_text(messages[:place], messages[place].content)
-            within = [at for at, (start, _) in enumerate(encoding.offsets) if len(before) <= start < len(written)]
-            if not text.startswith(written) or not within:
+            reply = self._reply_text(before, messages[:place], messages[place].content)
+            end = len(before) + self._end_of_reply(reply)
+            span = bisect_left(starts, len(before)), bisect_left(starts, end)
+            if not text.startswith((before + reply)[:end]) or span[0] == span[1]:
                 raise InvalidInput(
                     "The model's chat template writes an earlier turn differently once the conversation goes on, so "
                     "that turn cannot be trained as it is served. Give the earlier turns weight 0.",
                     reason="CHAT_TEMPLATE_REWRITES_TURNS",
                 )
-            spans.append((within[0], within[-1] + 1))
+            spans.append(span)
         return tuple(spans)
+
+    def _end_of_reply(self, text: str) -> int:
+        """Where the first end-of-turn token ends in what the chat template writes for a reply."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        ends = (end for token, (_, end) in zip(encoding.ids, encoding.offsets, strict=True) if token in self.stop_ids)
+        return next(ends, len(text))
 
     def encode(self, text: str) -> list[int]:
         """Token ids of text as it stands; special tokens in it are read as such."""
