@@ -1,7 +1,14 @@
 import json
 
 import pytest
-from honed.data.template_language import MAX_DEPTH, MAX_SOURCE_CHARACTERS, compile_template, is_filled
+from honed.data.problems import BadRow
+from honed.data.template_language import (
+    MAX_DEPTH,
+    MAX_RENDERED_CHARACTERS,
+    MAX_SOURCE_CHARACTERS,
+    compile_template,
+    is_filled,
+)
 from honed.errors import InvalidInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,6 +91,20 @@ def test_a_filter_changes_the_value(filters, value, expected):
 def test_empty_is_what_holds_no_value(value, filled):
     assert is_filled(value) is filled
     assert render("{{# a }}yes{{/ a }}{{^ a }}no{{/ a }}", a=value) == ("yes" if filled else "no")
+
+
+@pytest.mark.parametrize("value", [0, 0.0, False])
+def test_nought_and_false_are_values(value):
+    assert is_filled(value)
+    assert render("{{# a }}{{ a | json }}{{/ a }}", a=value) == json.dumps(value)
+
+
+@pytest.mark.parametrize("source", ["{{ a }}{{ a | upper }}", "{{# a }}{{ a }}{{ a | json }}{{/ a }}"])
+def test_a_text_is_never_longer_than_the_limit(source):
+    half = MAX_RENDERED_CHARACTERS // 2
+    assert len(render("{{ a }}{{ a | upper }}", a="x" * half)) == 2 * half
+    with pytest.raises(BadRow, match="more than 4,000,000 characters"):
+        render(source, a="x" * (half + 1))
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,6 @@ def test_a_row_becomes_the_instruction_the_text_and_the_reply():
 def test_without_an_instruction_there_is_no_system_message():
     plain = bound(Template.from_json(BUILT_IN["prompt-completion"]), available=("prompt", "completion"))
     assert plain.example({"prompt": "Hi", "completion": "Hello"}) == Example((Message("user", "Hi"),), "Hello")
-    assert not plain.labelled
 
 
 @pytest.mark.parametrize(
@@ -225,7 +224,7 @@ def test_a_value_becomes_text(value, text):
         ({"text": " \n", "label": "x"}, "'text' is empty"),
         ({"text": None, "label": "x"}, "'text' is empty"),
         ({"text": float("nan"), "label": "x"}, "'text' is empty"),
-        ({"text": float("inf"), "label": "x"}, "'text' is infinite"),
+        ({"text": float("inf"), "label": "x"}, "'text' holds what JSON cannot write"),
         ({"text": ["a"], "label": "x"}, "'text' must be text, found a list"),
         ({"text": {"a": 1}, "label": "x"}, "'text' must be text, found an object"),
         ({"text": [float("nan")], "label": "x"}, "'text' holds what JSON cannot write"),
@@ -251,7 +250,39 @@ def test_a_label_is_written_in_the_words_of_the_verbalizer():
         "positive",
         "2",
     ]
-    assert "'positive' is also what the verbalizer writes for '1'" in bad_row(template, text="a", label="positive")
+
+
+@pytest.mark.parametrize(
+    ("reply", "verbalizer", "labels", "written"),
+    [
+        ("{{ label }}", {"1": "positive"}, ("1", "positive"), "positive"),
+        ("{{ label | words }}", {}, ("a-b", "a_b"), "a b"),
+        ("{{ label | words }}", {"a": "X_y", "b": "X-y"}, ("a", "b"), "X y"),
+        ("{{ label | lower }}.", {}, ("Lost", "lost"), "lost."),
+    ],
+)
+def test_two_labels_that_are_written_alike_are_not_merged(reply, verbalizer, labels, written):
+    template = bound(replace(LABELLED, reply=reply), verbalizer=verbalizer)
+    first, second = labels
+    for _ in range(2):
+        assert template.example({"text": "a", "label": first}).reply == written
+    reason = bad_row(template, text="b", label=second)
+    assert f"the labels {first!r} and {second!r} are both written as {written!r}; give them different words" in reason
+
+
+def test_words_for_a_label_that_no_row_carries_are_refused():
+    given = {"lots": "It is lost.", " found ": "It is there."}
+    template = bound(verbalizer=given)
+    for label in ("lost", "found"):
+        template.example({"text": "a", "label": label})
+    error = refusal(template.require_labels, given)
+    assert error.reason == "FIELD_INVALID"
+    assert error.violations == (("verbalizer['lots']", "no row carries this label; there are 'found', 'lost'"),)
+    template.require_labels({" found ": "It is there."})
+
+
+def test_a_label_that_is_too_long_is_refused():
+    assert "longer than 200 characters" in bad_row(bound(), text="a", label="x" * 201)
 
 
 def test_the_verbalizer_of_a_data_set_comes_before_the_templates():
@@ -280,6 +311,34 @@ def test_text_that_is_no_json_list_or_object_is_a_string_under_json(text):
     template = bound(FREE, available=("data", "extra", "text"))
     shown = template.example({"data": "d", "extra": text, "text": "t"}).messages[-1].content
     assert shown == "d\n" + json.dumps(text)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ('{"id": 12345678901234567.123}', "'extra': the number 12345678901234567.123 has more digits than"),
+        ('[{"a": 1, "b": {"a": 1, "a": 0}}]', "'extra': the key 'a' occurs twice in one object"),
+    ],
+)
+def test_text_of_which_json_would_lose_something_is_refused_under_json(cell, reason):
+    template = bound(FREE, available=("data", "extra", "text"))
+    assert reason in bad_row(template, data="d", extra=cell, text="t")
+    error = refusal(template.prompt, {"data": "d", "extra": cell})
+    assert error.violations[0][0] == "row.values['extra']"
+    assert reason in error.violations[0][1]
+    assert template.example({"data": cell, "text": "t"}).messages[-1].content == f'{cell}\n""'
+    assert template.prompt({"data": cell})[-1].content == f'{cell}\n""'  # text, where it is not written as JSON
+
+
+@pytest.mark.parametrize(("value", "written"), [(0, "0"), (1.5, "1.5"), (False, "false"), ("0", '"0"'), ([0], "[0]")])
+def test_under_json_a_number_stays_a_number_of_one_column_as_of_many(value, written):
+    slots = {slot: Slot(slot, "") for slot in ("one", "many", "text")} | {"many": Slot("many", "", many=True)}
+    user = "{{# one }}{{ one | json }}{{/ one }} {{ many | json }}"
+    template = bound(replace(FREE, user=user, slots=tuple(slots.values())), available=tuple(slots))
+    row = template.example({"one": value, "many": value, "text": "t"})
+    assert row.messages[-1].content == f'{written} {{"many": {written}}}'
+    for one in [json.dumps({"one": value})] if value not in ("0", [0]) else [json.dumps({"one": value}), str(value)]:
+        assert template.prompt({"one": one, "many": json.dumps({"many": value})}) == row.messages
 
 
 EXTRACT = Template.from_json(BUILT_IN["extract"])
@@ -373,3 +432,23 @@ def test_a_request_that_makes_an_empty_prompt_is_refused():
     optional = replace(FREE, user="{{ extra }}", slots=(Slot("extra", "", optional=True), Slot("text", "")))
     error = refusal(bound(optional, available=("extra", "text")).prompt, {})
     assert error.violations == (("row.values", "the prompt is empty; fill one of the slots 'extra'"),)
+
+
+# Templates that write a value very often.
+
+
+def test_what_a_template_makes_of_a_row_is_limited():
+    often = replace(FREE, user="{{ text }}" * 1990, reply="{{ extra }}", slots=(Slot("text", ""), Slot("extra", "")))
+    template = bound(often, available=("text", "extra"))
+    assert len(template.prompt({"text": "x" * 2000})[-1].content) == 1990 * 2000
+    assert "more than 4,000,000 characters" in bad_row(template, text="x" * 2100, extra="e")
+    error = refusal(template.prompt, {"text": "x" * 100_000})
+    assert error.reason == "ROW_INVALID"
+    assert "more than 4,000,000 characters" in error.violations[0][1]
+
+
+def test_an_instruction_is_limited_too():
+    often = replace(LABELLED, system="{{ kind }}" * 1990)
+    error = refusal(bound, often, parameters={"kind": "x" * 10_000})
+    assert error.reason == "FIELD_INVALID"
+    assert "more than 4,000,000 characters" in str(error)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from honed.data.bound_template import BoundTemplate
+from honed.data.problems import BadRow
 from honed.data.records import quoted
 from honed.data.templates import Parameter, Slot, Template, verbalizer_mistakes
 from honed.errors import InvalidInput
@@ -38,9 +39,11 @@ def bind(
         raise InvalidInput(
             "; ".join(f"{where}: {what}" for where, what in mistakes), reason="FIELD_INVALID", violations=mistakes
         )
-    return BoundTemplate(
-        template, bound, values, words, instruction or template.compiled["system"].render(values).strip()
-    )
+    try:
+        instruction = instruction or template.compiled["system"].render(values).strip()
+    except BadRow as error:
+        raise InvalidInput.of_field("parameters", error.reason) from None
+    return BoundTemplate(template, bound, values, words, instruction)
 
 
 def _bind_columns(

@@ -1,16 +1,19 @@
 """A template with the columns of one table in its slots: the one renderer of rows in tuning, evaluation and serving."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, cast
 
 from honed.data.filling import Filling, parsed_json
 from honed.data.messages import Example, Message
 from honed.data.problems import BadRow
+from honed.data.records import quoted
 from honed.data.template_language import SlotValue, Write
 from honed.data.templates import Template
 from honed.errors import InvalidInput
+
+MAX_LABEL_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,7 @@ class BoundTemplate:
         columns: columns by slot; an optional slot may have none.
         verbalizer: words that the model writes for a label, by label; a label not named is written as it is.
         instruction: the system message, rendered; empty for none.
+        label_of: for the task "classify" the label of the table behind each reply that `example` has made.
     """
 
     template: Template
@@ -28,6 +32,7 @@ class BoundTemplate:
     parameters: dict[str, str]
     verbalizer: dict[str, str]
     instruction: str
+    label_of: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False, compare=False)
 
     @property
     def labelled(self) -> bool:
@@ -54,19 +59,43 @@ class BoundTemplate:
             values: JSON values by column.
 
         Raises:
-            BadRow: a column is missing, empty or no text, or the row makes an empty prompt or reply.
+            BadRow: a column is missing, empty or no text, the row makes an empty prompt or reply, or the reply is
+                that of another label.
         """
         filled: dict[str, SlotValue] = dict(self.parameters)
         for filling in self._fillings:
             filled[filling.slot.name] = filling.of_row(values)
-        if self.labelled:
-            filled[self._label] = self._verbalized(cast("str", filled[self._label]))
+        label = ""
+        if self.template.task == "classify":
+            slot = self.template.slots_of("reply")[0].name
+            label = cast("str", filled[slot])
+            filled[slot] = self.verbalizer.get(label, label)
         reply = self.template.compiled["reply"].render(filled).strip()
         if not reply:
             raise BadRow("the reply is empty")
+        if label and len(reply) > MAX_LABEL_CHARACTERS:
+            raise BadRow(f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
+        if label and (other := self.label_of.setdefault(reply, label)) != label:
+            raise BadRow(
+                f"the labels {other!r:.100} and {label!r:.100} are both written as {reply!r:.100}; give them different "
+                "words (--verbalize), or make them one label of the table"
+            )
         if self.template.task == "extract" and not isinstance(parsed_json(reply), dict):
             raise BadRow(f"the reply must be a JSON object, found {reply[:40]!r}")
         return Example(self._prompt(filled), reply)
+
+    def require_labels(self, verbalizer: Mapping[str, str]) -> None:
+        """Checks, once the rows of a table have gone through `example`, that words were given for labels that it has.
+
+        Raises:
+            InvalidInput: names the label that no row carries, and those that rows do.
+        """
+        labels = tuple(sorted(self.label_of.values()))
+        for label in verbalizer:
+            if label.strip() not in labels:
+                raise InvalidInput.of_field(
+                    f"verbalizer[{label[:80]!r}]", f"no row carries this label; there are {quoted(labels)}"
+                )
 
     def prompt(self, slots: Mapping[str, str]) -> tuple[Message, ...]:
         """What is put before a model to be answered, rendered as the prompt of a training row.
@@ -129,14 +158,6 @@ class BoundTemplate:
         return tuple(filling for filling in self._fillings if filling.slot.name in names)
 
     @cached_property
-    def _label(self) -> str:
-        return self.template.slots_of("reply")[0].name
-
-    @cached_property
-    def _labels_by_words(self) -> dict[str, str]:
-        return {words: label for label, words in self.verbalizer.items()}
-
-    @cached_property
     def _system(self) -> tuple[Message, ...]:
         return (Message("system", self.instruction),) if self.instruction else ()
 
@@ -146,12 +167,3 @@ class BoundTemplate:
             names = ", ".join(repr(filling.slot.name) for filling in self._fillings_asked)
             raise BadRow(f"the prompt is empty; fill one of the slots {names}")
         return (*self._system, Message("user", user))
-
-    def _verbalized(self, label: str) -> str:
-        words = self.verbalizer.get(label)
-        if words is not None:
-            return words
-        taken = self._labels_by_words.get(label)
-        if taken is not None:
-            raise BadRow(f"the label {label!r} is also what the verbalizer writes for {taken!r}; choose other words")
-        return label

@@ -19,8 +19,8 @@ Filters:
     first_line   up to the end of the first line that is not blank
 
 There is nothing else: no attributes, no calls, no loops, no statements; `{%` is refused, so that a Jinja template is
-not mistaken for text. Rendering takes time and memory in proportion to the template and its values. The module knows
-no tables, tasks or messages.
+not mistaken for text. Rendering takes time and memory in proportion to the template and its values, and to no more than
+MAX_RENDERED_CHARACTERS. The module knows no tables, tasks or messages.
 """
 
 import json
@@ -29,12 +29,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from honed.data.problems import BadRow
 from honed.errors import InvalidInput
 
-# A slot's value in a row: text; under `json` also a list or an object; of a slot that takes many, an object by column.
-SlotValue = str | list[Any] | dict[str, Any]
+# A slot's value in a row: text; under `json` any other JSON value too; of a slot that takes many, an object by column.
+SlotValue = str | int | float | list[Any] | dict[str, Any]
 
 MAX_SOURCE_CHARACTERS = 20_000
+MAX_RENDERED_CHARACTERS = 4_000_000
 MAX_DEPTH = 8
 NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
@@ -97,7 +99,7 @@ def is_filled(value: SlotValue) -> bool:
     """False for empty text, an empty list, and an object that holds nothing but nulls."""
     if isinstance(value, dict):
         return any(cell is not None for cell in value.values())
-    return bool(value)
+    return value not in ("", [])
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,11 @@ class Compiled:
     parts: tuple[Part, ...]
 
     def render(self, values: Mapping[str, SlotValue]) -> str:
-        """The text of one row; `values` holds every name of the template."""
+        """The text of one row; `values` holds every name of the template.
+
+        Raises:
+            BadRow: it would be longer than MAX_RENDERED_CHARACTERS.
+        """
         return _render(self.parts, values)
 
     def writes(self) -> tuple[Write, ...]:
@@ -243,16 +249,25 @@ class _Parser:
 
 def _render(parts: tuple[Part, ...], values: Mapping[str, SlotValue]) -> str:
     pieces: list[str] = []
+    characters = 0
     for part in parts:
         if isinstance(part, str):
-            pieces.append(part)
+            piece = part
         elif isinstance(part, Write):
-            value: Any = values[part.name]
+            piece: Any = values[part.name]
             for function in part.functions:
-                value = function(value)
-            pieces.append(value)
+                piece = function(piece)
         elif is_filled(values[part.name]) is part.filled:
-            pieces.append(_render(part.body, values))
+            piece = _render(part.body, values)
+        else:
+            continue
+        pieces.append(piece)
+        characters += len(piece)
+        if characters > MAX_RENDERED_CHARACTERS:
+            raise BadRow(
+                f"the template makes more than {MAX_RENDERED_CHARACTERS:,} characters of it; shorten the values, or "
+                "write them fewer times"
+            )
     return "".join(pieces)
 
 
