@@ -99,7 +99,7 @@ def test_a_template_that_marks_what_the_assistant_writes_is_spliced():
 def test_a_template_gets_no_clock_and_takes_its_own_way_without_one():
     asks = "{{ strftime_now('%d %b %Y') if strftime_now is defined else '26 Jul 2024' }}{{ messages[0].content }}"
     assert ChatTemplate(asks, "", "").render((Message("user", "a"),), add_generation_prompt=True) == "26 Jul 2024a"
-    with pytest.raises(InvalidInput, match="today's date .*put a date into chat_template.jinja") as caught:
+    with pytest.raises(InvalidInput, match="today's date") as caught:
         ChatTemplate("{{ strftime_now('%Y') }}", "", "").render(CHAT, add_generation_prompt=True)
     assert caught.value.reason == "CHAT_REFUSED"
 

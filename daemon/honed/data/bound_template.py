@@ -13,7 +13,7 @@ from honed.data.template_language import SlotValue, Write
 from honed.data.templates import Template
 from honed.errors import InvalidInput
 
-MAX_LABEL_CHARACTERS = 200
+_NOTED_LABELS = 1001  # one more than a table may have
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class BoundTemplate:
         reply = self.template.compiled["reply"].render(filled).strip()
         if not reply:
             raise BadRow("the reply is empty")
-        if label and len(reply) > MAX_LABEL_CHARACTERS:
-            raise BadRow(f"the label is longer than {MAX_LABEL_CHARACTERS} characters")
-        if label and (other := self.label_of.setdefault(reply, label)) != label:
+        if label and reply not in self.label_of and len(self.label_of) < _NOTED_LABELS:
+            self.label_of[reply] = label
+        if label and (other := self.label_of.get(reply, label)) != label:
             raise BadRow(
                 f"the labels {other!r:.100} and {label!r:.100} are both written as {reply!r:.100}; give them different "
                 "words (--verbalize), or make them one label of the table"

@@ -60,6 +60,8 @@ class Intake:
                 held_out = np.arange(len(kept)) >= train_rows
             else:
                 held_out = _drawn(kept.checks, test_fraction, seed)
+            if reader.template:
+                reader.template.require_labels(self._wanted.verbalizer or {})
             dropped = long_rows.dropped_labels if long_rows else ()
             labels = trained_labels(kept, held_out, dropped) if reader.task == "classify" else []
             data = Prepared(reader.shape, reader.task, reader.template, tuple(labels), tuple(kept.slices))
