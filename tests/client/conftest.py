@@ -87,6 +87,7 @@ REPORT = {
     "training": None,
     "subjects": [
         {
+            "label": f"{evaluation.subject} by likelihood" if mode == "likelihood" else evaluation.subject,
             "name": evaluation.subject,
             "resource": resource,
             "mode": mode,

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-def subject(name, mode="free", **metrics):
+def subject(label, **metrics):
     figures = [
         {"name": metric, "value": value, "low": low, "high": high} for metric, (value, low, high) in metrics.items()
     ]
-    return {"name": name, "mode": mode, "metrics": figures}
+    return {"label": label, "metrics": figures}
 
 
 def report(subjects, *sentences, headline=""):
@@ -28,7 +28,7 @@ def test_subjects_stand_beside_their_metrics_with_intervals():
         report(
             [
                 subject("base 12-shot", accuracy=(0.225, 0.15, 0.3), macro_f1=(0.2, 0.1, 0.25)),
-                subject("base 12-shot", "likelihood", accuracy=(0.25, 0.175, 0.3333), nll=(1.5, 1.25, 2.0)),
+                subject("base 12-shot by likelihood", accuracy=(0.25, 0.175, 0.3333), nll=(1.5, 1.25, 2.0)),
             ],
             "tuned is better than base 12-shot on 120 rows.",
             headline="tuned is better than base 12-shot on 120 rows. So is served.",
@@ -65,6 +65,14 @@ def test_a_report_without_figures_is_its_headline():
     assert summary({"subjects": None, "comparisons": None}) == ""
 
 
+def test_answers_that_were_cut_are_said():
+    cut = subject("base 4-shot", accuracy=(0.5, 0.4, 0.6)) | {"cut_answers": 1200}
+    whole = subject("tuned", accuracy=(0.5, 0.4, 0.6)) | {"cut_answers": 0}
+    shown = summary(report([cut, whole]))
+    assert "\n\n1,200 answers of base 4-shot were cut at the longest answer allowed." in shown
+    assert shown.count("cut") == 1
+
+
 def test_a_figure_that_is_missing_is_a_dash():
     assert "– [–, –]" in summary(report([subject("base", nll=(None, None, None))]))
 
@@ -83,7 +91,7 @@ figures = st.none() | st.floats(0, 1)
 
 
 @given(
-    st.lists(st.tuples(texts, st.sampled_from(["free", "likelihood"])), min_size=1, max_size=8),
+    st.lists(texts, min_size=1, max_size=8),
     st.lists(texts, min_size=1, max_size=6, unique=True),
     texts,
     st.lists(texts, max_size=8),
@@ -91,7 +99,7 @@ figures = st.none() | st.floats(0, 1)
 )
 @settings(max_examples=60, deadline=None)
 def test_no_line_is_wider_than_the_screen_and_every_subject_has_its_line(names, metrics, headline, sentences, figure):
-    subjects = [subject(name, mode, **dict.fromkeys(metrics, figure)) for name, mode in names]
+    subjects = [subject(name, **dict.fromkeys(metrics, figure)) for name in names]
     lines = summary(report(subjects, *sentences, headline=headline)).split("\n")
     assert max(columns(line) - line.count("\u0301") for line in lines) <= WIDTH
     tables = [place for place, line in enumerate(lines) if line.startswith("SUBJECT")]

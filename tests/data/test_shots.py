@@ -72,24 +72,36 @@ def test_a_conversation_keeps_its_turns_and_its_own_system_message():
 
 # Shots that are the same for every row.
 
+MANY = [example(f"{label} {place}", label) for label in "abcdefgh" for place in range(4)]
+
 
 def test_shots_are_chosen_label_by_label_in_turn():
-    train = [example(text, reply) for text, reply in (("1", "b"), ("2", "b"), ("3", "a"), ("4", "b"), ("5", "a"))]
-    chosen = [shot.messages[-1].content for shot in choose_shots(train, labelled=True, count=4)]
-    assert chosen == ["3", "1", "5", "2"]
+    shots = choose_shots(MANY, labelled=True, count=20, seed=0)
+    for turn in (shots[:8], shots[8:16]):
+        assert sorted(shot.reply for shot in turn) == list("abcdefgh")
+    assert [shot.reply for shot in shots[:4]] == [shot.reply for shot in shots[16:]]
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_shots_are_drawn_by_seed_not_by_the_order_of_labels_or_rows(labelled):
+    first, again, *others = (choose_shots(MANY, labelled, 3, seed) for seed in (0, 0, 1, 2, 3, 4, 5))
+    assert first == again
+    assert len({shots[0].reply for shots in (first, *others)}) > 2
+    assert len({shots[0].messages for shots in (first, *others)}) > 3
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_fewer_shots_are_the_beginning_of_more(labelled):
+    most = choose_shots(MANY, labelled, 32, 7)
+    assert choose_shots(MANY, labelled, 5, 7) == most[:5]
 
 
 @pytest.mark.parametrize("labelled", [True, False])
 @pytest.mark.parametrize(("count", "expected"), [(0, 0), (2, 2), (3, 3), (99, 3)])
 def test_there_are_never_more_shots_than_asked_for_or_than_rows(labelled, count, expected):
     train = [example("1", "b"), example("2", "b"), example("3", "a")]
-    shots = choose_shots(train, labelled, count)
+    shots = choose_shots(train, labelled, count, seed=0)
     assert len(shots) == len({shot.messages for shot in shots}) == expected
-
-
-def test_an_unlabelled_table_shows_its_first_rows():
-    train = [example("1", "b"), example("2", "b"), example("3", "a")]
-    assert choose_shots(train, labelled=False, count=2) == train[:2]
 
 
 # Shots that are like the row.

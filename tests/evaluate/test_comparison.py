@@ -2,10 +2,13 @@
 
 import random
 import re
+from itertools import product
 
 import numpy as np
 import pytest
-from honed.evaluate.comparison import _mcnemar, _p, compare_bleu, compare_labels, compare_scores
+from honed.evaluate.comparison import _mcnemar, _p, compare_corpora, compare_labels, compare_scores
+from honed.evaluate.randomisation import randomisation_p
+from honed.evaluate.text_scores import bleu_statistics, chrf_statistics, corpus_bleu
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +20,16 @@ def correct(both, only_a, only_b, neither):
     return a, b
 
 
+def compare_bleu(a, b, a_answers, b_answers, references, seed):
+    return compare_corpora("bleu", a, b, *(bleu_statistics(each, references) for each in (a_answers, b_answers)), seed)
+
+
 @given(st.integers(0, 60), st.integers(0, 60))
 @settings(max_examples=60, deadline=None)
 def test_mcnemars_p_is_that_of_the_binomial_test(only_a, only_b):
     from scipy.stats import binomtest
 
-    found = compare_labels("a", "b", *correct(20, only_a, only_b, 5), seed=0)
+    found = compare_labels("accuracy", "a", "b", *correct(20, only_a, only_b, 5), seed=0)
     expected = binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
     assert found.p_value == pytest.approx(expected, abs=1e-12)
     assert found.test == "exact McNemar"
@@ -31,13 +38,13 @@ def test_mcnemars_p_is_that_of_the_binomial_test(only_a, only_b):
 def test_mcnemars_p_is_exact_for_thousands_of_rows():
     from scipy.stats import binomtest
 
-    found = compare_labels("a", "b", *correct(0, 1400, 1600, 80), seed=0)
+    found = compare_labels("accuracy", "a", "b", *correct(0, 1400, 1600, 80), seed=0)
     assert found.p_value == pytest.approx(binomtest(1400, 3000, 0.5).pvalue, rel=1e-9)
-    assert compare_labels("a", "b", *correct(0, 0, 3000, 0), seed=0).p_value == 0  # 2^-2999
+    assert compare_labels("accuracy", "a", "b", *correct(0, 0, 3000, 0), seed=0).p_value == 0  # 2^-2999
 
 
 def test_a_clear_gain_in_accuracy_reads_as_one():
-    found = compare_labels("base 12-shot", "tuned", *correct(26, 1, 85, 8), seed=0)
+    found = compare_labels("accuracy", "base 12-shot", "tuned", *correct(26, 1, 85, 8), seed=0)
     assert (found.metric, found.a, found.b, found.rows, found.verdict) == (
         "accuracy",
         "base 12-shot",
@@ -54,13 +61,13 @@ def test_a_clear_gain_in_accuracy_reads_as_one():
 
 
 def test_the_interval_of_the_difference_in_accuracy_is_close_to_the_normal_one():
-    found = compare_labels("a", "b", *correct(600, 100, 200, 100), seed=0)
+    found = compare_labels("accuracy", "a", "b", *correct(600, 100, 200, 100), seed=0)
     reach = 1.96 * ((0.3 - 0.1**2) / 1000) ** 0.5
     assert (found.low, found.high) == pytest.approx((0.1 - reach, 0.1 + reach), abs=0.005)
 
 
 def test_a_loss_is_told_without_its_sign():
-    found = compare_labels("base", "tuned", *correct(70, 20, 2, 8), seed=0)
+    found = compare_labels("accuracy", "base", "tuned", *correct(70, 20, 2, 8), seed=0)
     assert found.verdict == "worse"
     assert found.difference == pytest.approx(-0.18)
     assert found.sentence == (
@@ -70,7 +77,7 @@ def test_a_loss_is_told_without_its_sign():
 
 
 def test_what_cannot_be_told_apart_names_the_rows_it_would_take():
-    found = compare_labels("base", "tuned", *correct(80, 9, 11, 20), seed=0)
+    found = compare_labels("accuracy", "base", "tuned", *correct(80, 9, 11, 20), seed=0)
     assert found.verdict == "not distinguishable"
     # Connor 1987, with equal variances: 120 · (2.8 · sd / difference)², sd² = 20/120 - (2/120)²: about 4,700.
     sentence = re.fullmatch(
@@ -92,13 +99,13 @@ def test_that_many_rows_do_confirm_the_difference_four_times_in_five():
 
 
 def test_no_number_of_rows_is_named_from_a_handful_of_differing_ones():
-    found = compare_labels("base", "tuned", *correct(80, 3, 4, 20), seed=0)
+    found = compare_labels("accuracy", "base", "tuned", *correct(80, 3, 4, 20), seed=0)
     assert "cannot be told apart" in found.sentence
     assert "needed" not in found.sentence
 
 
 def test_equal_figures_ask_for_no_further_rows():
-    found = compare_labels("base", "tuned", *correct(50, 20, 20, 10), seed=0)
+    found = compare_labels("accuracy", "base", "tuned", *correct(50, 20, 20, 10), seed=0)
     assert found.sentence.endswith("McNemar p = 1.000).")
     assert "a difference of 0.000" in found.sentence
 
@@ -114,7 +121,7 @@ def test_a_negligible_difference_would_take_more_rows_than_anyone_has():
 
 def test_subjects_that_answer_alike_are_not_told_apart():
     for found in (
-        compare_labels("a", "b", [True, False], [True, False], seed=0),
+        compare_labels("accuracy", "a", "b", [True, False], [True, False], seed=0),
         compare_scores("token_f1", "a", "b", [0.1, 0.7], [0.1, 0.7], seed=0),
         compare_bleu("a", "b", ["x y z"], ["x y z"], [["x y"]], seed=0),
     ):
@@ -129,7 +136,7 @@ def test_subjects_that_answer_alike_are_not_told_apart():
 
 def test_a_single_row_proves_nothing():
     for found in (
-        compare_labels("a", "b", [False], [True], seed=0),
+        compare_labels("accuracy", "a", "b", [False], [True], seed=0),
         compare_scores("rouge_l", "a", "b", [0.0], [1.0], seed=0),
         compare_bleu("a", "b", ["no"], ["a b c d e"], [["a b c d e"]], seed=0),
     ):
@@ -140,10 +147,10 @@ def test_a_single_row_proves_nothing():
 @pytest.mark.parametrize(("rows", "verdict"), [(5, "not distinguishable"), (6, "better")])
 def test_six_rows_of_one_mind_are_the_fewest_that_prove_anything(rows, verdict):
     assert compare_scores("rouge_l", "a", "b", [0.1] * rows, [0.3] * rows, seed=0).verdict == verdict
-    assert compare_labels("a", "b", [False] * rows, [True] * rows, seed=0).verdict == verdict
+    assert compare_labels("accuracy", "a", "b", [False] * rows, [True] * rows, seed=0).verdict == verdict
 
 
-def test_the_paired_bootstrap_agrees_with_the_paired_t_test_on_many_rows():
+def test_the_randomisation_test_agrees_with_the_paired_t_test_on_many_rows():
     from scipy.stats import ttest_rel
 
     draw = np.random.default_rng(4)
@@ -159,13 +166,77 @@ def test_the_paired_bootstrap_agrees_with_the_paired_t_test_on_many_rows():
         assert found.difference == pytest.approx(b.mean() - a.mean())
 
 
-def test_subjects_of_equal_skill_are_called_different_about_one_time_in_twenty():
-    draw = np.random.default_rng(8)
-    wrong = 0
-    for _ in range(300):
-        a, b = draw.beta(2, 2, 50), draw.beta(2, 2, 50)
-        wrong += compare_scores("token_f1", "a", "b", a.tolist(), b.tolist(), 0).verdict != "not distinguishable"
-    assert 0.02 <= wrong / 300 <= 0.09
+def signs_by_hand(differences):
+    """p from every way to turn the signs of the differences."""
+    ways = [
+        sum(d * s for d, s in zip(differences, signs, strict=True))
+        for signs in product((1, -1), repeat=len(differences))
+    ]
+    return sum(abs(way) >= abs(ways[0]) - 1e-12 for way in ways) / len(ways)
+
+
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=11))
+@settings(max_examples=60, deadline=None)
+def test_on_few_rows_p_is_that_of_every_way_to_swap_the_answers(differences):
+    scores = [difference / 10 for difference in differences]
+    found = compare_scores("rouge_l", "a", "b", [0.0] * len(scores), scores, seed=0)
+    assert found.p_value == pytest.approx(signs_by_hand(scores))
+    assert found.test == "paired randomisation"
+
+
+def test_drawn_ways_to_swap_come_close_to_every_way():
+    differences = np.random.default_rng(5).normal(0.3, 1, 14)
+    found = randomisation_p(14, lambda signs: signs @ differences, seed=0)
+    assert found == pytest.approx(signs_by_hand(differences.tolist()), abs=0.02)  # 2,000 of 16,384
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace"])
+@pytest.mark.parametrize("rows", [6, 10, 16, 50])
+def test_subjects_of_equal_skill_are_called_different_at_most_one_time_in_twenty(rows, draw):
+    generator = np.random.default_rng(rows)
+    wrong = sum(
+        compare_scores("rouge_l", "a", "b", [0.0] * rows, getattr(generator, draw)(size=rows).tolist(), 0).p_value
+        < 0.05
+        for _ in range(400)
+    )
+    assert wrong / 400 <= 0.05 + 3 * (0.05 * 0.95 / 400) ** 0.5
+
+
+def test_longer_rows_weigh_more_in_an_nll_per_token():
+    a, b, tokens = [2.0, 1.0, 3.0], [1.0, 1.5, 3.0], [2, 10, 4]
+    found = compare_scores("nll", "a", "b", a, b, 0, tokens)
+    assert (found.a_value, found.b_value) == (pytest.approx(26 / 16), pytest.approx(29 / 16))
+    assert found.difference == pytest.approx(3 / 16)
+    assert "NLL 1.812 against 1.625" in found.sentence
+
+
+def test_a_corpus_is_compared_by_swapping_the_two_answers_of_each_row():
+    references = [
+        ["the cat sat on the mat"],
+        ["a dog ran home today"],
+        ["birds fly south in winter"],
+        ["it rained all day"],
+    ]
+    a = ["the cat sat on a mat", "a dog ran", "birds fly south", "it rained all day"]
+    b = ["the cat sat on the mat", "a dog ran home", "the birds fly in winter", "it rained all day"]
+    found = compare_bleu("a", "b", a, b, references, seed=0)
+
+    def difference(swapped):
+        one = [second if turned else first for first, second, turned in zip(a, b, swapped, strict=True)]
+        other = [first if turned else second for first, second, turned in zip(a, b, swapped, strict=True)]
+        scores = [corpus_bleu(bleu_statistics(side, references).sum(axis=0)[None])[0] for side in (one, other)]
+        return abs(scores[1] - scores[0])
+
+    ways = [difference(swapped) for swapped in product((0, 1), repeat=4)]
+    assert found.p_value == pytest.approx(sum(way >= ways[0] - 1e-9 for way in ways) / len(ways))
+
+
+def test_chrf_is_compared_as_a_corpus_too():
+    references = [["поезд опаздывает на двадцать минут"]] * 8
+    statistics = [chrf_statistics([answer] * 8, references) for answer in ("не знаю", references[0][0])]
+    found = compare_corpora("chrf", "base", "tuned", *statistics, seed=0)
+    assert (found.b_value, found.verdict) == (pytest.approx(100), "better")
+    assert found.p_value == 2 / 2**8
 
 
 @given(
@@ -173,11 +244,10 @@ def test_subjects_of_equal_skill_are_called_different_about_one_time_in_twenty()
     st.integers(0, 3),
 )
 @settings(max_examples=80, deadline=None)
-def test_verdict_interval_and_p_agree(pairs, seed):
+def test_verdict_and_p_agree(pairs, seed):
     a, b = ([score / 4 for score in side] for side in zip(*pairs, strict=True))
     found = compare_scores("rouge_l", "a", "b", a, b, seed)
     if found.p_value < 0.05:
-        assert found.low > 0 or found.high < 0
         assert found.verdict == ("better" if found.difference > 0 else "worse")
     else:
         assert found.verdict == "not distinguishable"
@@ -243,8 +313,8 @@ def test_bleu_is_compared_as_a_corpus_in_points():
     a, b = (BLEU(force=True).corpus_score(answers, streams).score for answers in (poor, good))
     assert found.difference == pytest.approx(b - a, abs=1e-9)
     assert 0 < found.low < found.difference < found.high
-    assert (found.metric, found.rows, found.verdict, found.test) == ("bleu", 24, "better", "paired bootstrap")
+    assert (found.metric, found.rows, found.verdict, found.test) == ("bleu", 24, "better", "paired randomisation")
     assert found.sentence == (
         f"tuned is better than base on 24 rows: BLEU {b:.1f} against {a:.1f}, a gain of {b - a:.1f} points "
-        f"(95 % interval {found.low:.1f} to {found.high:.1f}, paired bootstrap p < 0.001)."
+        f"(95 % interval {found.low:.1f} to {found.high:.1f}, paired randomisation p < 0.001)."
     )

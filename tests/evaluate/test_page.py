@@ -192,13 +192,14 @@ def test_the_head_sets_the_tuned_subjects_as_they_are_used_beside_the_best_of_th
 
 def test_of_a_metric_where_lower_is_better_the_lowest_is_the_best():
     subjects = [
-        {"name": name, "resource": "models/x", "tuned": tuned, "mode": "likelihood", "metrics": [metric]}
+        {"label": name, "name": name, "resource": "models/x", "tuned": tuned, "mode": "likelihood", "metrics": [metric]}
         for name, tuned, value in (("a", False, 3.0), ("b", False, 2.0), ("c", True, 1.5), ("d", True, 1.75))
         for metric in [{"name": "nll", "value": value, "low": value - 0.1, "high": value + 0.1}]
     ]
-    words = Parsed(render_page({"subjects": subjects})).words
-    assert "b by likelihood NLL of the base at its best 2.000" in words
-    assert "c by likelihood NLL 1.500" in words
+    roles = {"decides": "nll", "strongest_untuned": "b", "under_test": ["c", "d"]}
+    words = Parsed(render_page({"subjects": subjects} | roles)).words
+    assert "b NLL of the base at its best 2.000" in words
+    assert "c NLL 1.500" in words
     assert "NLL lower is better" in words
 
 
@@ -212,7 +213,10 @@ def test_a_base_alone_has_results_but_no_comparison_in_the_head():
 
 def test_eight_subjects_have_their_rows_and_their_verdicts():
     report = classification_report()
-    report["subjects"] = [report["subjects"][0] | {"name": f"adapter {place}", "tuned": True} for place in range(8)]
+    report["subjects"] = [
+        report["subjects"][0] | {"label": f"adapter {place}", "name": f"adapter {place}", "tuned": True}
+        for place in range(8)
+    ]
     words = Parsed(render_page(report)).words
     assert all(words.count(f"adapter {place} ") >= 4 for place in range(8))
     assert "15 more comparisons" in words
@@ -267,9 +271,17 @@ def test_labels_stand_by_the_f1_of_the_tuned_subject_and_those_without_rows_come
 def test_answers_with_labels_are_grouped_by_who_gave_them_the_expected_one_first():
     report = classification_report()
     answers = {"base": "Time_Off.", "tuned": "printing", "served": "printing", "other": "vpn_trouble"}
-    report["samples"] = [{"row": "17", "prompt": "p", "expected": ["time_off"], "answers": answers}]
+    right = {"base": True, "tuned": False, "served": False, "other": False}
+    report["samples"] = [{"row": "17", "prompt": "p", "expected": ["time_off"], "answers": answers, "right": right}]
     words = Parsed(render_page(report)).words
     assert "row 17 p ✓ right: time_off base ✗ wrong: printing tuned · served ✗ wrong: vpn_trouble other" in words
+
+
+def test_an_answer_is_right_if_the_document_says_so_not_if_it_looks_so():
+    report = classification_report()
+    row = {"row": "1", "prompt": "p", "expected": ["us"], "answers": {"base": "US"}, "right": {"base": False}}
+    report["samples"] = [row]
+    assert "row 1 p ✓ right: us nobody; this was expected ✗ wrong: US base" in Parsed(render_page(report)).words
 
 
 def test_an_expected_answer_that_nobody_gave_is_still_shown():

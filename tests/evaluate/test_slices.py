@@ -91,11 +91,27 @@ def test_a_slice_of_all_rows_has_no_gap():
     assert (found.rows, found.gap, found.gap_low, found.gap_high, found.flagged) == (50, 0, 0, 0, False)
 
 
-def test_only_columns_that_every_row_has_are_sliced():
-    columns = [{"region": "north", "day": "1"}, {"day": "2"}, {"day": "1", "shop": "x"}]
-    found = slice_scores(columns, [1.0, 0.0, 1.0], "accuracy", seed=0)
-    assert [(each.column, each.value, each.rows) for each in found] == [("day", "1", 2), ("day", "2", 1)]
-    assert slice_scores([{}, {"day": "1"}], [1.0, 0.0], "accuracy", seed=0) == ()
+def test_rows_weigh_by_their_tokens_as_in_the_metric():
+    # Short texts at 5 nats a token, long ones at 1: what a slice of both gets is the ratio of sums.
+    rows = [("short", 5.0, 2)] * 20 + [("long", 1.0, 100)] * 20
+    columns = [{"source": name, "all": "yes"} for name, _, _ in rows]
+    found = slice_scores(columns, [nll for _, nll, _ in rows], "nll", 0, [tokens for _, _, tokens in rows])
+    long, short, both = found
+    assert (short.score, long.score, short.gap) == (5, 1, 4)
+    assert both.score == pytest.approx((20 * 5 * 2 + 20 * 100) / (20 * 102))
+    assert both.low < both.score < both.high
+
+
+def test_where_only_the_lengths_of_texts_differ_one_is_flagged_at_most_one_time_in_twenty():
+    draw = np.random.default_rng(2)
+    alarms = 0
+    for _ in range(200):
+        tokens = np.concatenate([draw.integers(2, 10, 30), draw.integers(20, 200, 30), draw.integers(2, 200, 200)])
+        nll = 3 + draw.normal(size=260) / np.sqrt(tokens)
+        columns = [{"length": ["short", "long", "mixed"][(place >= 30) + (place >= 60)]} for place in range(260)]
+        found = slice_scores(columns, nll.tolist(), "nll", 0, tokens.tolist())
+        alarms += any(each.flagged for each in found)
+    assert alarms / 200 <= 0.08
 
 
 @pytest.mark.parametrize(("metric", "most"), [("accuracy", 1.0), ("chrf", 100.0)])

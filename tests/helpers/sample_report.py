@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from honed.data import Example, Message
-from honed.evaluate.report import Evidence, Forgetting, build
-from honed.evaluate.result import Latency, Result, Who, nll_metrics, of_labels, of_likelihoods, of_texts
+from honed.evaluate.forgetting import Forgetting
+from honed.evaluate.report import Evidence, build
+from honed.evaluate.result import Latency, Who, of_labels, of_likelihoods, of_texts
 
 HELPDESK = Path(__file__).parents[2] / "examples/helpdesk/test.csv"
 _VERBS = ("balance_not_updated_after", "pending", "declined", "wrong_amount_for", "fee_charged_for", "change", "cancel")
@@ -92,9 +93,8 @@ def _text() -> dict[str, Any]:
         (Who("base 4-shot", "models/smollm2", "torch bfloat16", tuned=False), base, 31.6, 1.53),
         (Who("adapters/e2e-v2", "adapters/e2e-v2", "torch bfloat16", tuned=True), tuned, 35.1, 0.62),
     ):
-        scored = of_texts(who, answers, references, _latency(1200.0, speed), 0, extraction=False)
         likelihoods = [-30 * rng.gauss(nll, 0.2) for _ in examples]
-        evidence.results.append(_with(scored, metrics=(*scored.metrics, *nll_metrics(likelihoods, [30] * 60, 0))))
+        evidence.results.append(of_texts(who, answers, references, likelihoods, [30] * 60, _latency(1200.0, speed), 0))
     return build(evidence, "2026-03-02T09:14:03.221+00:00", "0.2.0")
 
 
@@ -161,10 +161,6 @@ def _answers(
     ]
 
 
-def _with(result: Result, **fields: Any) -> Result:
-    return Result(**{name: getattr(result, name) for name in Result.__dataclass_fields__} | fields)
-
-
 def _latency(median_ms: float, tokens_per_s: float) -> Latency:
     return Latency(median_ms * 1.04, median_ms, median_ms * 1.56, tokens_per_s)
 
@@ -210,4 +206,4 @@ def _training(rng: random.Random, steps: int) -> dict[str, Any]:
 
 def _forgetting(source: str, before: float, after: float, ends: tuple[float, float], finding: str) -> Forgetting:
     sentence = f"On {source}, tuned finds the text {finding}: {after:.3f} nats a token against {before:.3f}."
-    return Forgetting(source, "tuned", 24, 2210, before, after, after - before, *ends, sentence)
+    return Forgetting(source, "tuned", 24, 24, 2210, before, after, after - before, *ends, sentence)

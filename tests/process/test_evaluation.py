@@ -96,22 +96,22 @@ def metrics(evaluation) -> dict[str, float]:
     return {metric.name: metric.value for metric in evaluation.metrics}
 
 
-def label_of(subject: Mapping[str, Any]) -> str:
-    """What a subject is called in comparisons and beside answers."""
-    return subject["name"] if subject["mode"] == "free" else f"{subject['name']} by likelihood"
+def choice_of(report: Report, what: str) -> dict[str, str]:
+    (choice,) = [choice for choice in report["choices"] if choice["what"] == what]
+    return choice
 
 
 def answers_of(report: Report, subject: Mapping[str, Any]) -> list[str]:
     """What a subject answered to each of the rows, all of which are among the samples if there are few."""
     assert len(report["samples"]) == report["dataset"]["rows_asked"]
-    return [sample["answers"][label_of(subject)] for sample in report["samples"]]
+    return [sample["answers"][subject["label"]] for sample in report["samples"]]
 
 
 # A base, an adapter and an export in one job
 
 
 def test_all_subjects_are_asked_for_the_same_rows_in_every_way_they_can_be(compared):
-    (choice,) = compared.report["choices"]
+    choice = choice_of(compared.report, "worked examples of base")
     few = f"base {choice['value']}-shot"
     assert [(each.subject, each.mode) for each in compared.job.evaluations] == [
         ("base zero-shot", ANSWER_MODE_FREE),
@@ -175,11 +175,28 @@ def test_every_figure_of_the_labels_follows_from_the_answers(compared):
         assert [each["value"] for each in subject["slices"]] == ["north", "south"]
 
 
+def test_what_is_set_against_what_is_written_down(compared):
+    report = compared.report
+    untuned = {
+        subject["label"]: subject["metrics"][0]["value"] for subject in report["subjects"] if not subject["tuned"]
+    }
+    assert report["decides"] == "accuracy"
+    assert untuned[report["strongest_untuned"]] == max(untuned.values())
+    assert report["under_test"] == ["adapters/nf4", "exports/int8"]
+    assert report["mistakes_of"] == "adapters/nf4"
+    assert choice_of(report, "longest answer")["split"] == "training rows"
+    for case in (*report["mistakes"], *report["samples"]):
+        expected = [case["expected"]] if isinstance(case["expected"], str) else case["expected"]
+        assert case["right"].keys() == case["answers"].keys()
+        for subject, answer in case["answers"].items():
+            assert case["right"][subject] == (answer in expected)  # the tiny model writes no other case
+
+
 def test_every_two_are_compared_by_the_exact_test_on_the_same_rows(compared):
     report = compared.report
     expected = [ROWS[int(sample["row"]) - 1]["label"] for sample in report["samples"]]
     hits = {
-        label_of(subject): [one == other for one, other in zip(expected, answers_of(report, subject), strict=True)]
+        subject["label"]: [one == other for one, other in zip(expected, answers_of(report, subject), strict=True)]
         for subject in report["subjects"]
     }
     pairs = {frozenset((each["a"], each["b"])) for each in report["comparisons"]}
@@ -198,8 +215,7 @@ def test_every_two_are_compared_by_the_exact_test_on_the_same_rows(compared):
 
 
 def test_the_number_of_worked_examples_is_chosen_on_training_rows(compared):
-    (choice,) = compared.report["choices"]
-    assert choice["what"] == "worked examples"
+    choice = choice_of(compared.report, "worked examples of base")
     assert choice["split"] == "4 training rows held out"  # a fifth of 24
     assert choice["value"] in {"1", "2", "3"}
     assert [each.partition(":")[0] for each in choice["why"].removeprefix("the best of ").split(", ")] == [

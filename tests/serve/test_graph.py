@@ -46,6 +46,7 @@ def test_greedy_replies_are_those_of_torch(graph, tiny_llama):
     expected = model.generate(asked, 12, stops, silent)
     replies = GraphPredictor(graph).generate(asked, 12, stops, silent)
     assert [reply.tokens for reply in replies] == [reply.tokens for reply in expected]
+    assert [reply.stopped for reply in replies] == [reply.stopped for reply in expected]
     assert len({len(reply.tokens) for reply in replies}) > 2
     assert all(reply.seconds > 0 for reply in replies)
 
@@ -53,10 +54,12 @@ def test_greedy_replies_are_those_of_torch(graph, tiny_llama):
 def test_replies_end_where_the_slot_does(graph_folder):
     budget = 128 * 2 * Geometry.load(graph_folder).bytes_per_token
     small = Graph(graph_folder, threads=1, slots=2, kv_cache_bytes=budget)
-    assert small.capacity == 128
+    assert small.capacity == GraphPredictor(small).context_length == 128
     (reply, other) = GraphPredictor(small).generate([list(range(5, 125)), [9, 9]], 300, frozenset(), silent)
     assert len(reply.tokens) == 128 - 120 + 1  # the last one drawn needs no place
     assert len(other.tokens) == 128 - 2 + 1
+    assert not reply.stopped
+    assert not other.stopped
 
 
 def test_likelihoods_of_replies_are_those_of_torch(graph, tiny_llama):

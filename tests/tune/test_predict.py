@@ -69,6 +69,20 @@ def test_greedy_replies_are_those_of_transformers_row_by_row(model, shared):
     assert len({len(reply) for reply in replies}) > 2
 
 
+def test_a_reply_says_whether_a_stop_token_ended_it(model):
+    stops = frozenset(range(0, 304, 12))
+    found = TorchPredictor(model).generate(prompts(19, 0), 10, stops, silent)
+    assert {reply.stopped for reply in found} == {True, False}
+    assert all(reply.stopped or len(reply.tokens) == 10 for reply in found)
+
+
+def test_a_reply_ends_where_the_context_does(tmp_path):
+    small = base.load(make_tiny_model(tmp_path, max_position_embeddings=32), torch.float32)
+    found = TorchPredictor(small).generate([list(range(5, 33)), [9, 9]], 100, frozenset(), silent)
+    assert [len(reply.tokens) for reply in found] == [32 - 28 + 1, 32 - 2 + 1]  # the last one drawn needs no place
+    assert not any(reply.stopped for reply in found)
+
+
 @pytest.mark.parametrize("shared", [0, 30])
 def test_a_score_is_the_teacher_forced_likelihood_of_the_reply_alone(model, shared):
     asked, replies = prompts(18, shared), [[7, 8, 2], [9, 2], [7, 8, 11, 12, 2], [5]]

@@ -1,19 +1,21 @@
 """The evaluation of a data set with the tiny model: what is asked, chosen and reported."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from helpers.tiny_model import make_tiny_model
+from honed import manifest
 from honed.data import Prepared, Renderer, Template
 from honed.data.intake import Intake
 from honed.data.reader import Wanted
 from honed.errors import InvalidInput
-from honed.evaluate import Who
+from honed.evaluate import Reply, Who
 from honed.template_library import BUILT_IN
 from honed.tune import base, lora
 from honed.tune.predict import TorchPredictor
-from honed.worker.evaluation import GENERAL_PROBE, Evaluation, require_context
+from honed.worker.evaluation import GENERAL_PROBE, Evaluation, require_fit
 from honed.worker.report import Report
 
 LABELS = ["card", "lost", "refund"]
@@ -70,6 +72,11 @@ def evaluation(data, report, **options):
     return Evaluation("a title", data, "datasets/d", report, **({"max_rows": None, "seed": 0} | options))
 
 
+def choice_of(found, what):
+    (choice,) = [choice for choice in found.evidence.choices if choice["what"] == what]
+    return choice
+
+
 def test_a_base_is_asked_zero_shot_and_with_worked_examples_in_both_ways(
     labelled, predictor, renderer, report, tmp_path
 ):
@@ -85,14 +92,13 @@ def test_a_base_is_asked_zero_shot_and_with_worked_examples_in_both_ways(
     assert [event["subject"] for event in events(tmp_path, "evaluation")] == ["base zero-shot"] * 2 + [
         "base 3-shot"
     ] * 2
-    assert found.evidence.choices == []
+    assert [choice["what"] for choice in found.evidence.choices] == ["longest answer"]
 
 
 def test_the_number_of_worked_examples_is_chosen_on_training_rows(labelled, predictor, renderer, report):
     found = evaluation(labelled, report, max_rows=5)
     found.untuned(predictor, renderer, "models/tiny", [1, 2], "similar")
-    (choice,) = found.evidence.choices
-    assert choice["what"] == "worked examples"
+    choice = choice_of(found, "worked examples of base")
     assert choice["split"] == f"{len(labelled.train) // 5} training rows held out"
     assert {result.who.name for result in found.evidence.results} == {"base zero-shot", f"base {choice['value']}-shot"}
 
@@ -103,13 +109,103 @@ def test_rows_drawn_are_the_same_for_a_seed_and_said(labelled, report):
     assert first.dataset["row_choice"] == f"10 of {len(labelled.test)} test rows, drawn with seed 1"
 
 
-def test_worked_examples_that_do_not_fit_are_halved_and_said(labelled, renderer, report, tmp_path):
-    small = base.load(make_tiny_model(tmp_path / "small", max_position_embeddings=1000), torch.float32)
+def test_every_row_gets_as_many_worked_examples_as_fit_its_own_prompt(tmp_path, renderer, report, model):
+    table = "".join(f"{'please ' * (n % 2 * 60)}where is my {LABELS[n % 3]} {n},{LABELS[n % 3]}\n" for n in range(24))
+    data = prepared(tmp_path, f"text,label\n{table}", Wanted(template=Template.from_json(BUILT_IN["classify"])))
+    predictor = TorchPredictor(model)
+    long = [len(row.messages[-1].content) > 100 for row in data.test]
+    assert set(long) == {True, False}
+    predictor.context_length = 600
+    asked = []
+    predictor.generate = lambda prompts, *rest: (
+        asked.append(prompts) or TorchPredictor.generate(predictor, prompts, *rest)
+    )
+    found = evaluation(data, report)
+    found.untuned(predictor, renderer, "models/tiny", [8], "per_label")
+    few = asked[1]
+    shown = [renderer.decode(prompt).count("assistant") - 1 for prompt in few]
+    assert all(count in (0, 1, 2, 4, 8) for count in shown)
+    assert all(len(prompt) + 20 <= 600 for prompt in few)
+    # A long row takes nothing from a short one.
+    assert max(count for count, is_long in zip(shown, long, strict=True) if is_long) < max(shown)
+    fewer = sum(count < 8 for count in shown)
+    assert fewer > 0
+    choice = choice_of(found, "worked examples of base")
+    assert choice["value"] == f"fewer than 8 for {fewer} of {len(shown)} rows"
+    assert choice["split"] == "each row's own prompt"
+    assert "context of 600 tokens" in choice["why"]
+
+
+def test_two_bases_that_choose_are_told_apart(labelled, predictor, renderer, report):
     found = evaluation(labelled, report, max_rows=3)
-    found.untuned(TorchPredictor(small), renderer, "models/tiny", [16], "per_label")
-    (choice,) = found.evidence.choices
-    assert int(choice["value"]) < 16
-    assert "do not fit the model's context of 1000 tokens" in choice["why"]
+    for name in ("models/a", "models/b"):
+        found.untuned(predictor, renderer, name, [1, 2], "per_label", name)
+    for name in ("models/a", "models/b"):
+        assert "the best of 1: " in choice_of(found, f"worked examples of {name}")["why"]
+
+
+@pytest.mark.parametrize(("rows", "fraction"), [(4, 0.5), (40, 0.5)])
+def test_too_few_training_rows_to_choose_on_are_refused_before_anything_is_asked(
+    tmp_path, renderer, report, rows, fraction
+):
+    lines = "".join(json.dumps({"prompt": f"q{n % 4}", "completion": f"a{n % 4}"}) + "\n" for n in range(rows))
+    data = prepared(tmp_path, lines, Wanted(), "jsonl", fraction)
+    found = evaluation(data, report)
+    with pytest.raises(InvalidInput, match="Give one number") as caught:
+        found.check("base", renderer, 2048, tuned=False, shots=[0, 4])
+    assert caught.value.reason == "TRAINING_ROWS_TOO_FEW"
+    found.check("base", renderer, 2048, tuned=False, shots=[4])
+
+
+def test_no_more_worked_examples_are_named_than_there_are_training_rows(tmp_path, predictor, renderer, report):
+    lines = "".join(json.dumps({"prompt": f"q{n}", "completion": f"a{n}"}) + "\n" for n in range(6))
+    found = evaluation(prepared(tmp_path, lines, Wanted(), "jsonl"), report)
+    found.untuned(predictor, renderer, "models/tiny", [12], "per_label")
+    assert [result.who.name for result in found.evidence.results] == ["base zero-shot", "base 3-shot"]
+
+
+def limit_of(data, renderer, report):
+    found = evaluation(data, report)
+    found.asked(Rambler(), renderer, Who("tuned", "adapters/a", "none", tuned=True))
+    choice = choice_of(found, "longest answer")
+    assert choice["split"] == "training rows"
+    return found, int(choice["value"].removesuffix(" tokens"))
+
+
+class Rambler:
+    """Never stops by itself."""
+
+    context_length = 2048
+
+    def generate(self, prompts, max_new_tokens, stop_ids, progress):
+        return [Reply([40] * max_new_tokens, 1.0, stopped=False) for _ in prompts]
+
+    def log_likelihoods(self, prompts, replies, progress):
+        return [-1.0 for _ in replies]
+
+
+def test_the_longest_label_and_some_more_is_the_longest_answer(labelled, renderer, report):
+    _, limit = limit_of(labelled, renderer, report)
+    assert limit == max(len(renderer.encode(label)) for label in LABELS) + 1 + 4
+
+
+@pytest.mark.parametrize("test_reply", ["short", "long " * 200])
+def test_the_longest_answer_hangs_on_training_replies_alone(tmp_path, renderer, report, test_reply):
+    lines = "".join(json.dumps({"prompt": f"q{n}", "completion": "a reply " * (n % 3 + 1)}) + "\n" for n in range(30))
+    data = prepared(tmp_path, lines, Wanted(), "jsonl")
+    data.__dict__["test"] = tuple(replace(row, reply=test_reply) for row in data.test)
+    found, limit = limit_of(data, renderer, report)
+    assert limit == 2 * (max(len(renderer.encode(row.reply)) for row in data.train) + 1)
+    assert found.evidence.results[0].cut_answers == len(data.test)
+    data.__dict__["train"] = ()
+    assert limit_of(data, renderer, report)[1] == 512
+
+
+def test_what_was_cut_is_logged(labelled, renderer, report, tmp_path):
+    limit_of(labelled, renderer, report)
+    assert f"{len(labelled.test)} of {len(labelled.test)} answers of tuned were cut." in [
+        event["text"] for event in events(tmp_path, "log")
+    ]
 
 
 def test_texts_get_scores_and_likelihoods(tmp_path, predictor, renderer, report):
@@ -143,8 +239,9 @@ def test_forgetting_compares_with_the_adapter_switched_off(labelled, model, rend
     with torch.no_grad():
         for parameter in lora.trainable_parameters(tuned):
             parameter.add_(0.05 * torch.randn_like(parameter))
-    found = evaluation(labelled, report)
-    found.forgetting(tuned, renderer, "tuned", [{"name": "datasets/d", "folder": str(labelled.folder)}])
+    manifest.write(labelled.folder)
+    found = evaluation(labelled, report, earlier=[{"name": "datasets/d", "folder": str(labelled.folder)}])
+    found.forgetting(tuned, renderer, "tuned")
     probe, earlier = found.evidence.forgetting
     assert (probe.source, earlier.source) == (GENERAL_PROBE, "datasets/d")
     rows = renderer.examples(labelled.test)
@@ -169,8 +266,69 @@ def test_the_report_is_written_with_what_is_published_of_it(labelled, predictor,
     ]
 
 
-def test_a_row_without_room_for_its_reply_is_refused_with_the_counts(labelled, renderer):
+def test_forgetting_is_measured_on_rows_drawn_by_seed_and_says_how_many(labelled, model, renderer, report, monkeypatch):
+    monkeypatch.setattr("honed.worker.evaluation._MAX_EARLIER_ROWS", 5)
+    manifest.write(labelled.folder)
+    tuned = lora.attach(model, rank=2, alpha=4, dropout=0, seed=0)
+    found = evaluation(labelled, report, earlier=[{"name": "datasets/d", "folder": str(labelled.folder)}])
+    found.forgetting(tuned, renderer, "tuned")
+    earlier = found.evidence.forgetting[1]
+    assert (earlier.rows, earlier.all_rows) == (5, len(labelled.test))
+    assert f"On datasets/d (5 of {len(labelled.test)} rows, drawn with seed 0), " in earlier.sentence
+    drawn = evaluation(labelled, report, max_rows=5).evidence.examples
+    assert drawn != labelled.test[:5]
+    assert earlier.tokens == sum(len(row.reply) for row in renderer.examples(drawn))
+
+
+def test_an_earlier_data_set_that_was_changed_is_refused(labelled, report):
+    manifest.write(labelled.folder)
+    with (labelled.folder / "test.jsonl").open("ab") as file:
+        file.write(b"\n")
     with pytest.raises(InvalidInput) as caught:
-        require_context(labelled.test, renderer, 10)
+        evaluation(labelled, report, earlier=[{"name": "datasets/d", "folder": str(labelled.folder)}])
+    assert caught.value.reason == "DIGEST_MISMATCH"
+
+
+def too_long(ask):
+    with pytest.raises(InvalidInput) as caught:
+        ask()
     assert caught.value.reason == "ROWS_TOO_LONG"
-    assert caught.value.metadata["limit_tokens"] == "10"
+    return int(caught.value.metadata["longest_tokens"])
+
+
+def test_a_row_without_room_for_its_reply_is_refused_with_the_counts():
+    with pytest.raises(
+        InvalidInput, match=r"2 test row\(s\) are longer .* 10 tokens; the longest has 30\..*--drop-long"
+    ) as caught:
+        require_fit("test row(s)", [9, 10, 11, 30], 10)
+    assert caught.value.reason == "ROWS_TOO_LONG"
+    assert caught.value.metadata == {"rows": "2", "longest_tokens": "30", "limit_tokens": "10"}
+    require_fit("test row(s)", [9, 10], 10)
+
+
+def test_the_prompt_that_lists_the_labels_has_to_fit(labelled, renderer, report):
+    found = evaluation(labelled, report)
+    bare = too_long(lambda: found.check("tuned", renderer, 10, tuned=True))
+    with pytest.raises(InvalidInput, match="lists the labels"):
+        found.check("base", renderer, 10, tuned=False)
+    listing = too_long(lambda: found.check("base", renderer, 10, tuned=False))
+    assert listing > bare
+    found.check("tuned", renderer, bare, tuned=True)
+    found.check("base", renderer, listing, tuned=False)
+    too_long(lambda: found.check("base", renderer, listing - 1, tuned=False))
+
+
+def test_the_rejected_reply_has_to_fit(tmp_path, renderer, report):
+    lines = "".join(json.dumps({"prompt": f"q {n}", "chosen": "yes", "rejected": "no " * 50}) + "\n" for n in range(10))
+    found = evaluation(prepared(tmp_path, lines, Wanted(), "jsonl"), report)
+    assert too_long(lambda: found.check("base", renderer, 60, tuned=False)) > 100
+
+
+def test_rows_of_an_earlier_data_set_have_to_fit_an_adapter(tmp_path, labelled, renderer, report):
+    (tmp_path / "earlier").mkdir()
+    lines = "".join(json.dumps({"text": f"{n} " * 300}) + "\n" for n in range(4))
+    earlier = prepared(tmp_path / "earlier", lines, Wanted(), "jsonl")
+    manifest.write(earlier.folder)
+    found = evaluation(labelled, report, earlier=[{"name": "datasets/long", "folder": str(earlier.folder)}])
+    found.check("base", renderer, 500, tuned=False)
+    assert too_long(lambda: found.check("tuned", renderer, 500, tuned=True)) > 500

@@ -5,10 +5,12 @@ them listed, and worked examples as earlier turns, so that the baseline is a fai
 """
 
 import math
+import random
 import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import islice, zip_longest
 
 import numpy as np
 from honed.data.bound_template import BoundTemplate
@@ -37,22 +39,21 @@ def untuned_prompt(
     return (*system, *turns, *_spoken(example))
 
 
-def choose_shots(train: Sequence[Example], labelled: bool, count: int) -> list[Example]:
-    """`count` training examples to show: label by label in turn for a labelled table, else the first ones.
+def choose_shots(train: Sequence[Example], labelled: bool, count: int, seed: int) -> list[Example]:
+    """`count` training examples to show, drawn by seed; of a labelled table label by label in turn, these drawn too.
 
-    Test rows are never among them: they are not in `train`.
+    A smaller count gives the beginning of what a larger one gives. Test rows are never among them: they are not in
+    `train`.
     """
+    draw = random.Random(f"worked examples:{seed}")  # noqa: S311 - no secret
+    drawn = draw.sample(train, len(train))
     if not labelled:
-        return list(train[:count])
-    by_label: dict[str, list[Example]] = {}
-    for example in train:
-        by_label.setdefault(example.reply, []).append(example)
-    shots: list[Example] = []
-    depth = 0
-    while len(shots) < min(count, len(train)):
-        shots += [by_label[label][depth] for label in sorted(by_label) if depth < len(by_label[label])]
-        depth += 1
-    return shots[:count]
+        return drawn[:count]
+    by_label: defaultdict[str, list[Example]] = defaultdict(list)
+    for example in drawn:
+        by_label[example.reply].append(example)
+    turns = zip_longest(*(by_label[label] for label in draw.sample(sorted(by_label), len(by_label))))
+    return list(islice((example for turn in turns for example in turn if example is not None), count))
 
 
 class SimilarShots:

@@ -1,16 +1,17 @@
 """Metrics, comparisons, parity and reports. Takes predictors as callables; knows neither torch nor onnxruntime."""
 
-from honed.evaluate.comparison import Comparison, compare_nll
+from honed.evaluate.comparison import Comparison
+from honed.evaluate.forgetting import Forgetting
 from honed.evaluate.metric import Metric
 from honed.evaluate.parity import Agreement, LogProbabilities, log_softmax, measure
-from honed.evaluate.predictors import Predictor, Progress, Reply
+from honed.evaluate.predictors import Predictor, Progress, Reply, Scorer
 from honed.evaluate.probe import GENERAL_TEXT, PROBE
-from honed.evaluate.report import Evidence, Forgetting, write_report
+from honed.evaluate.report import Evidence, write_report
 from honed.evaluate.result import (
     Latency,
     Result,
     Who,
-    nll_metrics,
+    of_extractions,
     of_labels,
     of_likelihoods,
     of_preferences,
@@ -32,11 +33,11 @@ __all__ = [
     "Progress",
     "Reply",
     "Result",
+    "Scorer",
     "Who",
-    "compare_nll",
     "log_softmax",
     "measure",
-    "nll_metrics",
+    "of_extractions",
     "of_labels",
     "of_likelihoods",
     "of_preferences",

@@ -7,9 +7,10 @@ from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from honed.evaluate.intervals import ROUNDING, SIGNIFICANCE, Floats, interval, resampled_sums, two_sided_p
+from honed.evaluate.intervals import ROUNDING, SIGNIFICANCE, Floats, interval, resampled_sums
 from honed.evaluate.metric import KINDS
-from honed.evaluate.text_scores import bleu_statistics, corpus_bleu
+from honed.evaluate.randomisation import randomisation_p
+from honed.evaluate.text_scores import CORPUS_SCORES
 
 Verdict = Literal["better", "worse", "not distinguishable"]
 _POWER = 0.8
@@ -27,6 +28,8 @@ class Comparison:
     metric: str
     a: str
     b: str
+    a_value: float
+    b_value: float
     difference: float
     low: float
     high: float
@@ -38,17 +41,17 @@ class Comparison:
 
 
 def compare_labels(
-    a_name: str, b_name: str, a_correct: Sequence[bool], b_correct: Sequence[bool], seed: int
+    metric: str, a_name: str, b_name: str, a_correct: Sequence[bool], b_correct: Sequence[bool], seed: int
 ) -> Comparison:
-    """Compares accuracies by the exact McNemar test: rows that only one answers right fall evenly by chance.
+    """Compares shares of right answers by the exact McNemar test: rows that only one has right fall evenly by chance.
 
     p = min(1, 2 · P(X <= the smaller count)), X binomial over those rows with probability 1/2 (McNemar 1947; Dietterich
-    1998 on its use for classifiers). The interval is the paired bootstrap's.
+    1998 on its use for classifiers): what the randomisation test of such scores is if every way to swap is tried.
     """
     a, b = np.asarray(a_correct, np.float64), np.asarray(b_correct, np.float64)
     only_a, only_b = int((a > b).sum()), int((b > a).sum())
     return _compare(
-        metric="accuracy",
+        metric=metric,
         names=(a_name, b_name),
         values=(float(a.mean()), float(b.mean())),
         resampled=resampled_sums((b - a)[:, None], seed)[:, 0] / len(a),
@@ -60,55 +63,60 @@ def compare_labels(
 
 
 def compare_scores(
-    metric: str, a_name: str, b_name: str, a_scores: Sequence[float], b_scores: Sequence[float], seed: int
-) -> Comparison:
-    """Compares the means of row scores by the paired bootstrap; `metric` is a key of KINDS."""
-    a, b = np.asarray(a_scores, np.float64), np.asarray(b_scores, np.float64)
-    return _compare_bootstrap(
-        metric=metric,
-        names=(a_name, b_name),
-        values=(float(a.mean()), float(b.mean())),
-        resampled=resampled_sums((b - a)[:, None], seed)[:, 0] / len(a),
-        rows=len(a),
-        differing=int((a != b).sum()),
-    )
-
-
-def compare_nll(
-    a_name: str, b_name: str, a_nats: Sequence[float], b_nats: Sequence[float], tokens: Sequence[int], seed: int
-) -> Comparison:
-    """Compares NLL per token over all rows by the paired bootstrap, from each row's nats and its tokens."""
-    a, b, lengths = (np.asarray(each, np.float64) for each in (a_nats, b_nats, tokens))
-    drawn = resampled_sums(np.column_stack([b - a, lengths]), seed)
-    return _compare_bootstrap(
-        metric="nll",
-        names=(a_name, b_name),
-        values=(float(a.sum() / lengths.sum()), float(b.sum() / lengths.sum())),
-        resampled=drawn[:, 0] / drawn[:, 1],
-        rows=len(a),
-        differing=int((a != b).sum()),
-    )
-
-
-def compare_bleu(
+    metric: str,
     a_name: str,
     b_name: str,
-    a_answers: Sequence[str],
-    b_answers: Sequence[str],
-    references: Sequence[Sequence[str]],
+    a_scores: Sequence[float],
+    b_scores: Sequence[float],
     seed: int,
+    weights: Sequence[float] = (),
 ) -> Comparison:
-    """Compares the BLEU of two sets of answers by the paired bootstrap over rows (Koehn 2004)."""
-    a, b = bleu_statistics(a_answers, references), bleu_statistics(b_answers, references)
-    drawn = resampled_sums(np.hstack([a, b]), seed)
-    width = a.shape[1]
-    return _compare_bootstrap(
-        metric="bleu",
+    """Compares the means of row scores by the paired randomisation test.
+
+    Args:
+        weights: of the rows, the same for both; none if all weigh alike. An NLL per token weighs a row by its tokens.
+    """
+    a, b = np.asarray(a_scores, np.float64), np.asarray(b_scores, np.float64)
+    weight = np.asarray(weights, np.float64) if weights else np.ones(len(a))
+    differences, total = (b - a) * weight, weight.sum()
+    differing = differences[np.abs(b - a) > ROUNDING]
+    drawn = resampled_sums(np.column_stack([differences, weight]), seed)
+    return _compare(
+        metric=metric,
         names=(a_name, b_name),
-        values=(float(corpus_bleu(a.sum(axis=0)[None])[0]), float(corpus_bleu(b.sum(axis=0)[None])[0])),
-        resampled=corpus_bleu(drawn[:, width:]) - corpus_bleu(drawn[:, :width]),
+        values=(float(a @ weight / total), float(b @ weight / total)),
+        resampled=drawn[:, 0] / drawn[:, 1],
+        p_value=randomisation_p(len(differing), lambda signs: signs @ differing / total, seed),
+        test="paired randomisation",
         rows=len(a),
-        differing=int((a != b).any(axis=1).sum()),
+        differing=len(differing),
+    )
+
+
+def compare_corpora(
+    metric: str, a_name: str, b_name: str, a_statistics: Floats, b_statistics: Floats, seed: int
+) -> Comparison:
+    """Compares the BLEU or chrF of two sets of answers, from their row statistics [N, K], by the same test.
+
+    With signs s of the rows, the sums of the two sides are (Σ(a + b) ± Σ s · (b - a)) / 2.
+    """
+    a, b, score = a_statistics, b_statistics, CORPUS_SCORES[metric]
+    total, differing = (a + b).sum(axis=0), (b - a)[(a != b).any(axis=1)]
+    drawn, width = resampled_sums(np.hstack([a, b]), seed), a.shape[1]
+
+    def difference(signs: Floats) -> Floats:
+        swapped = signs @ differing
+        return score((total + swapped) / 2) - score((total - swapped) / 2)
+
+    return _compare(
+        metric=metric,
+        names=(a_name, b_name),
+        values=(float(score(a.sum(axis=0)[None])[0]), float(score(b.sum(axis=0)[None])[0])),
+        resampled=score(drawn[:, width:]) - score(drawn[:, :width]),
+        p_value=randomisation_p(len(differing), difference, seed),
+        test="paired randomisation",
+        rows=len(a),
+        differing=len(differing),
     )
 
 
@@ -120,18 +128,6 @@ def _mcnemar(only_a: int, only_b: int) -> float:
         term = term * (count - taken) // (taken + 1)
         tail += term
     return min(1.0, 2 * tail / 2**count)
-
-
-def _compare_bootstrap(
-    metric: str, names: tuple[str, str], values: tuple[float, float], resampled: Floats, rows: int, differing: int
-) -> Comparison:
-    """By the resampled differences [RESAMPLES]; `differing` rows are those on which a and b do not score the same.
-
-    On very few rows the bootstrap finds certainty where there is none (one row gives one value, always). By chance
-    alone `differing` rows all fall to one side with probability 2^(1 - differing), so p is never below that.
-    """
-    p_value = max(two_sided_p(resampled), 2.0 ** (1 - max(differing, 1)))
-    return _compare(metric, names, values, resampled, p_value, "paired bootstrap", rows, differing)
 
 
 def _compare(
@@ -149,14 +145,14 @@ def _compare(
     verdict: Verdict = "not distinguishable"
     if p_value < SIGNIFICANCE:
         verdict = "better" if (difference < 0) == KINDS[metric].lower_is_better else "worse"
-    found = Comparison(metric, *names, difference, low, high, p_value, test, rows, verdict, sentence="")
-    sentence = _finding(found, values)
+    found = Comparison(metric, *names, *values, difference, low, high, p_value, test, rows, verdict, sentence="")
+    sentence = _finding(found)
     if verdict == "not distinguishable" and differing >= _FEWEST_DIFFERING and abs(difference) > ROUNDING:
         sentence += _rows_needed(difference, float(resampled.std()), rows)
     return replace(found, sentence=sentence + ".")
 
 
-def _finding(found: Comparison, values: tuple[float, float]) -> str:
+def _finding(found: Comparison) -> str:
     """The sentence, without its full stop; decimals are added where a figure would else read as zero."""
     kind = KINDS[found.metric]
     difference, low, high = found.difference, found.low, found.high
@@ -174,8 +170,8 @@ def _finding(found: Comparison, values: tuple[float, float]) -> str:
         return f"{round(figure, decimals) + 0.0:.{decimals}f}"  # + 0.0: no "-0.000"
 
     return (
-        f"{finding} on {found.rows:,} {'row' if found.rows == 1 else 'rows'}: {kind.words} {text(values[1])} against "
-        f"{text(values[0])}, a {change} of {text(difference)}{' points' if kind.highest == 100 else ''} "
+        f"{finding} on {found.rows:,} {'row' if found.rows == 1 else 'rows'}: {kind.words} {text(found.b_value)} "
+        f"against {text(found.a_value)}, a {change} of {text(difference)}{' points' if kind.highest == 100 else ''} "
         f"(95 % interval {text(low)} to {text(high)}, {found.test.removeprefix('exact ')} {_p(found.p_value)})"
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 RESAMPLES = 2000
 SIGNIFICANCE = 0.05
 Floats = NDArray[np.float64]
-_CELLS_OF_A_BLOCK = 1 << 20
+CELLS_OF_A_BLOCK = 1 << 20
 # Differences between scores come in far larger steps; what is below this is a zero that rounding moved.
 ROUNDING = 1e-12
 
@@ -23,7 +23,7 @@ ROUNDING = 1e-12
 def resamples(rows: int, seed: int) -> Iterator[Floats]:
     """Blocks [B, N] of how often each of N rows is drawn, RESAMPLES in all; every line sums to N."""
     generator = np.random.default_rng(seed)
-    lines = max(1, _CELLS_OF_A_BLOCK // rows)
+    lines = max(1, CELLS_OF_A_BLOCK // rows)
     for start in range(0, RESAMPLES, lines):
         block = min(lines, RESAMPLES - start)
         drawn = generator.integers(rows, size=(block, rows)) + np.arange(block)[:, None] * rows
@@ -39,21 +39,12 @@ def resampled_sums(statistics: ArrayLike, seed: int) -> Floats:
 def interval(value: float, resampled: Floats) -> tuple[float, float]:
     """The 95 % percentile interval of a figure's resampled values [RESAMPLES].
 
-    The ends are the values with 49 of 2,000 beyond them, so an interval excludes zero exactly if `two_sided_p` is below
-    0.05. It is widened to hold the figure itself, which a skewed statistic on very few rows may leave just outside.
+    The ends are the values with 49 of 2,000 beyond them. It is widened to hold the figure itself, which a skewed
+    statistic on very few rows may leave just outside.
     """
     low = float(np.quantile(resampled, SIGNIFICANCE / 2, method="lower"))
     high = float(np.quantile(resampled, 1 - SIGNIFICANCE / 2, method="higher"))
     return min(low, value), max(high, value)
-
-
-def two_sided_p(resampled: Floats) -> float:
-    """Twice the share of the resampled differences on the rarer side of zero; the data count as one resample more.
-
-    (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.2, on the one more.)
-    """
-    rarer = min(np.count_nonzero(resampled <= ROUNDING), np.count_nonzero(resampled >= -ROUNDING))
-    return min(1.0, 2 * (rarer + 1) / (len(resampled) + 1))
 
 
 def bootstrap_mean(scores: Sequence[float], seed: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ and names; it reaches the page only through Jinja's and markupsafe's escaping. A
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -25,12 +25,13 @@ _MOST_IN_HEAD: Final = 4
 Facts = dict[str, Any]
 
 _ABSENT: Final[Facts] = {
-    "title": "", "created": "", "honed_version": "", "headline": "", "dataset": {}, "choices": [], "training": None,
-    "subjects": [], "comparisons": [], "forgetting": [], "mistakes": [], "samples": [],
+    "title": "", "created": "", "honed_version": "", "headline": "", "decides": "", "strongest_untuned": None,
+    "under_test": [], "mistakes_of": "", "dataset": {}, "choices": [], "training": None, "subjects": [],
+    "comparisons": [], "forgetting": [], "mistakes": [], "samples": [],
 }  # fmt: skip
 _ABSENT_SUBJECT: Final[Facts] = {
     "tuned": False, "resource": "", "mode": "", "runtime": "", "metrics": [], "per_class": None, "confusion": None,
-    "calibration": None, "latency": None, "slices": [],
+    "calibration": None, "latency": None, "cut_answers": 0, "slices": [],
 }  # fmt: skip
 
 
@@ -38,22 +39,22 @@ def render_page(report: Facts) -> str:
     """The report document (`honed-report-1`) as HTML."""
     report = _ABSENT | {key: value for key, value in clean(report).items() if value is not None}
     subjects = [_ABSENT_SUBJECT | subject for subject in report["subjects"]]
-    hero = _hero_metric(report["comparisons"], subjects)
-    base = _best([subject for subject in subjects if not subject["tuned"]], hero)
-    asked = _asked(subjects, hero)
+    by_label = {subject["label"]: subject for subject in subjects}
+    base = by_label.get(report["strongest_untuned"])
+    asked = [by_label[label] for label in report["under_test"] if label in by_label]
     tuned = asked[0] if asked else None
     focus = [subject for subject in (base, tuned) if subject]
-    others = [subject for subject in subjects if subject is not base and subject is not tuned]
+    others = [subject for subject in subjects if subject not in focus]
     labelled = report["dataset"].get("task") == "classify"
     page = _page().render(
         report=report,
         subjects=subjects,
-        head=_head(report["comparisons"], base, asked, hero),
-        panels=_panels(subjects, hero),
-        verdicts=_verdicts(report["comparisons"], {_label(subject) for subject in focus}),
+        head=_head(report["comparisons"], base, asked, report["decides"]),
+        panels=_panels(subjects, report["decides"]),
+        verdicts=_verdicts(report["comparisons"], {subject["label"] for subject in focus}),
         samples=_cases(report["samples"], labelled=labelled),
         mistakes=_cases(report["mistakes"], labelled=labelled),
-        under_test=next((_label(subject) for subject in focus[-1:] or subjects), ""),
+        mistakes_note=_mistakes_note(report),
         confusions=[
             _confusion(one, shown=place < len(focus)) for place, one in enumerate(focus + others) if one["confusion"]
         ],
@@ -86,7 +87,6 @@ def _page() -> Page:
         cut=page_text.cut,
         soft=page_text.soft,
         metric=metric_name,
-        label=_label,
         mode=page_text.mode_name,
     )
     css = Markup((folder / "page.css").read_text("utf-8"))  # noqa: S704  - our own file
@@ -98,64 +98,38 @@ def _kind(subject: Facts) -> str:
     return "tuned" if subject["tuned"] else "base"
 
 
-def _label(subject: Facts) -> str:
-    """How comparisons and answers call a subject (`honed.evaluate.result.Result.label`)."""
-    return subject["name"] if subject["mode"] == "free" else f"{subject['name']} by likelihood"
-
-
 def _value(subject: Facts, metric: str) -> float | None:
     return next((one["value"] for one in subject["metrics"] if one["name"] == metric), None)
-
-
-def _hero_metric(comparisons: Sequence[Facts], subjects: Sequence[Facts]) -> str:
-    """The metric shown first: the one the verdicts are about, else the first there is."""
-    compared = (comparison["metric"] for comparison in comparisons)
-    return next(compared, None) or next((one["name"] for subject in subjects for one in subject["metrics"]), "")
-
-
-def _best(subjects: Iterable[Facts], metric: str) -> Facts | None:
-    sign = -1 if kind_of(metric).lower_is_better else 1
-    scored = [(sign * value, subject) for subject in subjects if (value := _value(subject, metric)) is not None]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None
-
-
-def _asked(subjects: Sequence[Facts], metric: str) -> list[Facts]:
-    """Each tuned subject as it was asked first, which is how it is used, if it has the metric."""
-    found: dict[str, Facts] = {}
-    for subject in subjects:
-        if subject["tuned"] and _value(subject, metric) is not None:
-            found.setdefault(subject["name"], subject)
-    return list(found.values())
 
 
 def _head(comparisons: Sequence[Facts], base: Facts | None, tuned: Sequence[Facts], metric: str) -> Facts | None:
     """The base at its best, and beside it the tuned subjects with their comparisons with just that, where there are."""
     if base is None or not tuned:
         return None
-    paired = {one["b"]: one for one in comparisons if (one["metric"], one["a"]) == (metric, _label(base))}
+    paired = {one["b"]: one for one in comparisons if (one["metric"], one["a"]) == (metric, base["label"])}
     after = [
-        {"subject": subject, "value": _value(subject, metric), "paired": paired.get(_label(subject))}
+        {"subject": subject, "value": _value(subject, metric), "paired": paired.get(subject["label"])}
         for subject in tuned[:_MOST_IN_HEAD]
     ]
     decimals = kind_of(metric).decimals
     return {"metric": metric, "decimals": decimals, "base": base, "before": _value(base, metric), "after": after}
 
 
-def _panels(subjects: Sequence[Facts], hero: str) -> list[Facts]:
-    """A panel a metric, the hero first: each subject's value and interval on one axis."""
-    names = dict.fromkeys([hero, *(one["name"] for subject in subjects for one in subject["metrics"])])
+def _panels(subjects: Sequence[Facts], decides: str) -> list[Facts]:
+    """A panel a metric, the one that decides first: each subject's value and interval on one axis."""
+    names = dict.fromkeys([decides, *(one["name"] for subject in subjects for one in subject["metrics"])])
     panels: list[Facts] = []
     for name in names:
         scores = [(subject, one) for subject in subjects for one in subject["metrics"] if one["name"] == name]
         scores = [(subject, one) for subject, one in scores if None not in (one["value"], one["low"], one["high"])]
         if not scores:
             continue
-        kind, ticks = kind_of(name), 4 if name == hero else 2
+        kind, ticks = kind_of(name), 4 if name == decides else 2
         axis = Axis.over((one[end] for _, one in scores for end in ("low", "value", "high")), ticks=ticks)
         rows: list[Facts] = []
         for subject, one in scores:
             value, low, high = (number(one[end], kind.decimals) for end in ("value", "low", "high"))
-            label = f"{_label(subject)}: {kind.words} {value}, 95 % interval {low} to {high}"
+            label = f"{subject['label']}: {kind.words} {value}, 95 % interval {low} to {high}"
             chart = charts.whisker(axis, one["value"], one["low"], one["high"], label, _kind(subject))
             rows.append({"subject": subject, "value": value, "low": low, "high": high, "chart": chart})
         panels.append({"metric": name, "lower": kind.lower_is_better, "rows": rows, "scale": charts.scale(axis)})
@@ -199,21 +173,22 @@ def _cases(rows: Sequence[Facts], *, labelled: bool) -> list[Facts]:
     cases: list[Facts] = []
     for row in rows:
         expected = [row["expected"]] if isinstance(row["expected"], str) else row["expected"]
-        accepted = {_plain(text) for text in expected}
+        right: Facts = row.get("right") or {}
         given: dict[str, list[str]] = {text: [] for text in expected}
         for name, answer in row["answers"].items():
-            given.setdefault(next((text for text in given if _plain(text) == _plain(answer)), answer), []).append(name)
-        answers: list[Facts] = [
-            {"text": text, "right": _plain(text) in accepted, "who": who} for text, who in given.items()
-        ]
+            given.setdefault(expected[0] if right.get(name) else answer, []).append(name)
+        answers: list[Facts] = [{"text": text, "right": text in expected, "who": who} for text, who in given.items()]
         answers.sort(key=lambda answer: (not answer["right"], -len(answer["who"])))
         cases.append(row | {"expected": expected, "given": answers if labelled else None})
     return cases
 
 
-def _plain(text: str) -> str:
-    """An answer as evaluation compares it with a label."""
-    return text.strip().removesuffix(".").casefold()
+def _mistakes_note(report: Facts) -> str:
+    if any(one.get("confidence") is not None for one in report["mistakes"]):
+        return f"Test rows that {report['mistakes_of']} has wrong, the surest first."
+    if report["decides"] in ("accuracy", "preference"):
+        return f"Test rows that {report['mistakes_of']} has wrong."
+    return f"Test rows on which {report['mistakes_of']} scored lowest."
 
 
 def _confusion(subject: Facts, *, shown: bool) -> Facts:
@@ -242,7 +217,7 @@ def _confusion(subject: Facts, *, shown: bool) -> Facts:
         else None,
         "pairs": pairs[:_MOST_PAIRS],
         "further": pairs[_MOST_PAIRS:],
-        "chart": charts.heat_map(counts, f"Confusion of {len(labels)} labels by {_label(subject)}")
+        "chart": charts.heat_map(counts, f"Confusion of {len(labels)} labels by {subject['label']}")
         if not small
         else None,
     }
@@ -268,7 +243,7 @@ def _reliability(subject: Facts) -> Facts:
     bins = [one for one in subject["calibration"]["bins"] if one["count"]]
     total = sum(one["count"] for one in bins)
     points = [(one["confidence"], one["accuracy"], one["count"] / total) for one in bins]
-    label = f"Accuracy over confidence of {_label(subject)}, calibration error {number(subject['calibration']['ece'])}"
+    label = f"Accuracy over confidence of {subject['label']}, calibration error {number(subject['calibration']['ece'])}"
     return {
         "subject": subject,
         "bins": bins,
@@ -323,7 +298,7 @@ def _speed(subjects: Sequence[Facts]) -> Facts | None:
             "chart": charts.bars(
                 axis,
                 [(_kind(one), one["latency"]["tokens_per_s"] or 0.0)],
-                f"{_label(one)}: {number(one['latency']['tokens_per_s'], 1)} tokens per second",
+                f"{one['label']}: {number(one['latency']['tokens_per_s'], 1)} tokens per second",
             ),
         }
         for one in subjects

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Progress = Callable[[int, int], None]
 
@@ -11,35 +11,28 @@ Progress = Callable[[int, int], None]
 class Reply:
     """A greedy reply up to and without its stop token, and the wall clock from its prompt to its end.
 
-    Rows that are answered together wait for each other, so their times overlap.
+    Rows that are answered together wait for each other, so their times overlap. `stopped`: a stop token ended it, not
+    the limit or the end of the context.
     """
 
     tokens: list[int]
     seconds: float
+    stopped: bool = True
 
 
-class Generator(Protocol):
-    """A model that answers. `progress` is told (rows done, rows)."""
+class Predictor(Protocol):
+    """A model under test. `progress` is told (rows done, rows)."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a prompt and its reply may have together."""
+        ...
 
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_ids: frozenset[int], progress: Progress
     ) -> list[Reply]:
-        """Greedy replies."""
+        """Greedy replies; each ends at a stop token, after `max_new_tokens`, or where the context is full."""
         ...
-
-
-class Scorer(Protocol):
-    """A model that says how likely given replies are. `progress` is told (rows done, rows)."""
-
-    def score(
-        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], progress: Progress
-    ) -> list[list[float]]:
-        """For each prompt the log-likelihood (nats) of each reply after it."""
-        ...
-
-
-class Reader(Protocol):
-    """A model that says how likely texts are. `progress` is told (rows done, rows)."""
 
     def log_likelihoods(
         self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], progress: Progress
@@ -48,5 +41,12 @@ class Reader(Protocol):
         ...
 
 
-class Predictor(Generator, Reader, Protocol):
-    """A model under test."""
+@runtime_checkable
+class Scorer(Predictor, Protocol):
+    """A model that can also weigh the same replies, such as labels, after every prompt."""
+
+    def score(
+        self, prompts: Sequence[Sequence[int]], replies: Sequence[Sequence[int]], progress: Progress
+    ) -> list[list[float]]:
+        """For each prompt the log-likelihood (nats) of each reply after it."""
+        ...

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from honed.data import Example
-from honed.evaluate.comparison import Comparison, compare_bleu, compare_labels, compare_nll, compare_scores
+from honed.evaluate.comparison import Comparison, compare_corpora, compare_labels, compare_scores
+from honed.evaluate.forgetting import Forgetting
 from honed.evaluate.metric import KINDS
 from honed.evaluate.page import render_page
 from honed.evaluate.result import Result
@@ -19,22 +20,6 @@ HTML_FILE, JSON_FILE = "report.html", "report.json"
 _MISTAKES = 25
 _SAMPLES = 12
 _SHOWN_CHARACTERS = 4000
-
-
-@dataclass(frozen=True)
-class Forgetting:
-    """NLL per token of a text that was not tuned on, with the adapter against without it; negative is better."""
-
-    source: str
-    subject: str
-    rows: int
-    tokens: int
-    before_nll: float
-    after_nll: float
-    difference: float
-    low: float
-    high: float
-    sentence: str
 
 
 @dataclass
@@ -51,85 +36,107 @@ class Evidence:
     training: dict[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class Roles:
+    """Who is set against whom, decided here once for the headline, the page and the mistakes.
+
+    Attributes:
+        strongest_untuned: the way of asking a base that did best on these very rows, which favours the base; nothing is
+            claimed for it.
+        under_test: each tuned subject as it was asked first, which is how it is used.
+    """
+
+    strongest_untuned: Result | None
+    under_test: tuple[Result, ...]
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "Roles":
+        first: dict[str, Result] = {}
+        for result in results:
+            if result.who.tuned:
+                first.setdefault(result.who.name, result)
+        under_test = tuple(first.values())
+        # An NLL per token compares only where the tokens are the same.
+        weights = (under_test or results)[0].weights
+        untuned = [result for result in results if not result.who.tuned and result.weights == weights]
+        return cls(max(untuned, key=_worth, default=None), under_test)
+
+    @property
+    def shown(self) -> Result:
+        """Whose mistakes are shown: the first subject under test, else the strongest untuned one."""
+        shown = self.under_test[0] if self.under_test else self.strongest_untuned
+        assert shown is not None, "every result is tuned or not"
+        return shown
+
+
 def write_report(folder: Path, evidence: Evidence, created: str, version: str) -> str:
     """Writes report.json and report.html; returns the headline."""
     document = build(evidence, created, version)
-    (folder / JSON_FILE).write_text(json.dumps(document, ensure_ascii=False, indent=1), "utf-8")
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    (folder / JSON_FILE).write_text(text, "utf-8")
     (folder / HTML_FILE).write_text(render_page(document), "utf-8")
     return document["headline"]
 
 
 def build(evidence: Evidence, created: str, version: str) -> dict[str, Any]:
     """The document that docs/evaluation.md describes."""
-    compared = comparisons(evidence.results, evidence.examples, evidence.seed)
+    roles = Roles.of(evidence.results)
+    compared = comparisons(evidence.results, evidence.seed)
     labels = evidence.dataset["labels"]
     return {
         "format": FORMAT,
         "title": evidence.title,
         "created": created,
         "honed_version": version,
-        "headline": headline(evidence.results, compared),
+        "headline": headline(roles, compared),
+        "decides": roles.shown.main,
+        "strongest_untuned": roles.strongest_untuned.label if roles.strongest_untuned else None,
+        "under_test": [result.label for result in roles.under_test],
+        "mistakes_of": roles.shown.label,
         "dataset": evidence.dataset,
         "choices": evidence.choices,
         "training": evidence.training,
         "subjects": [_subject(result, labels) for result in evidence.results],
         "comparisons": [asdict(each) for each in compared],
         "forgetting": [asdict(each) for each in evidence.forgetting],
-        "mistakes": _mistakes(evidence),
+        "mistakes": _mistakes(evidence, roles.shown),
         "samples": _samples(evidence),
     }
 
 
-def comparisons(results: Sequence[Result], examples: Sequence[Example], seed: int) -> list[Comparison]:
+def comparisons(results: Sequence[Result], seed: int) -> list[Comparison]:
     """Every two results by what decides for their task; tuned against untuned first."""
     found: list[tuple[bool, Comparison]] = []
-    references = [(example.reply, *example.references) for example in examples]
     for a, b in combinations(sorted(results, key=lambda result: result.who.tuned), 2):
-        names, crossing = (a.label, b.label), a.who.tuned != b.who.tuned
-        if a.main != b.main:
-            continue  # likelihood of a text and an answer in words have nothing to compare
-        if a.main == "accuracy":
-            first, second = ([score == 1 for score in each.scores["accuracy"]] for each in (a, b))
-            found.append((crossing, compare_labels(*names, first, second, seed)))
-            continue
-        if a.main == "nll":
-            first, second = (
-                [nll * count for nll, count in zip(each.scores["nll"], each.tokens, strict=True)] for each in (a, b)
-            )
-            if a.tokens == b.tokens:  # NLL per token compares only where the tokens are the same
-                found.append((crossing, compare_nll(*names, first, second, a.tokens, seed)))
-            continue
-        found.append((crossing, compare_scores(a.main, *names, a.scores[a.main], b.scores[b.main], seed)))
-        if a.main == "rouge_l":
-            found.append((crossing, compare_bleu(*names, a.answers, b.answers, references, seed)))
+        names, main = (a.label, b.label), a.main
+        pair: list[Comparison] = []
+        if main in ("accuracy", "preference"):
+            pair.append(compare_labels(main, *names, a.right, b.right, seed))
+        elif main not in a.statistics and a.weights == b.weights:
+            # An NLL per token compares only where the tokens are the same.
+            pair.append(compare_scores(main, *names, a.scores, b.scores, seed, a.weights))
+        pair += [compare_corpora(name, *names, a.statistics[name], b.statistics[name], seed) for name in a.statistics]
+        found += [(a.who.tuned != b.who.tuned, each) for each in pair]
     return [each for _, each in sorted(found, key=lambda pair: not pair[0])]
 
 
-def headline(results: Sequence[Result], compared: Sequence[Comparison]) -> str:
-    """The finding in one sentence for each tuned subject: how it does against the strongest way of asking the base.
-
-    The strongest is the one that did best on these very rows, which favours the base; nothing is claimed for it.
-    """
-    untuned = [result for result in results if not result.who.tuned]
-    tuned = [result for result in results if result.who.tuned]
-    sentences: list[str] = []
-    for name in dict.fromkeys(result.who.name for result in tuned):
-        result = next(each for each in tuned if each.who.name == name)  # as it answers freely, where it does
-        rivals = [each for each in untuned if each.main == result.main]
-        strongest = max(rivals, key=_worth, default=None)
-        sentences += [
-            each.sentence
-            for each in compared
-            if strongest and (each.a, each.b, each.metric) == (strongest.label, result.label, result.main)
-        ]
-    return " ".join(sentences) or _figure(results[-1])
+def headline(roles: Roles, compared: Sequence[Comparison]) -> str:
+    """The finding in one sentence for each subject under test: how it does against the strongest untuned one."""
+    base = roles.strongest_untuned
+    sentences = [
+        each.sentence
+        for result in roles.under_test
+        for each in compared
+        if base and (each.a, each.b, each.metric) == (base.label, result.label, result.main)
+    ]
+    return " ".join(sentences) or _figure(roles.shown)
 
 
 def _figure(result: Result) -> str:
     metric = next(each for each in result.metrics if each.name == result.main)
     kind = KINDS[metric.name]
     value, low, high = (f"{figure:.{kind.decimals}f}" for figure in (metric.value, metric.low, metric.high))
-    return f"{result.label}: {kind.words} {value} on {len(result.answers):,} rows (95 % interval {low} to {high})."
+    return f"{result.label}: {kind.words} {value} on {len(result.scores):,} rows (95 % interval {low} to {high})."
 
 
 def _worth(result: Result) -> float:
@@ -139,6 +146,7 @@ def _worth(result: Result) -> float:
 
 def _subject(result: Result, labels: Sequence[str]) -> dict[str, Any]:
     return {
+        "label": result.label,
         "name": result.who.name,
         "resource": result.who.resource,
         "runtime": result.who.runtime,
@@ -149,22 +157,28 @@ def _subject(result: Result, labels: Sequence[str]) -> dict[str, Any]:
         "confusion": {"labels": list(labels), "counts": result.confusion} if result.confusion else None,
         "calibration": asdict(result.calibration) if result.calibration else None,
         "latency": asdict(result.latency) if result.latency else None,
+        "cut_answers": result.cut_answers,
         "slices": [asdict(each) for each in result.slices],
     }
 
 
-def _mistakes(evidence: Evidence) -> list[dict[str, Any]]:
-    """Rows that the subject under test has wrong: the worst first, and of these the most confident."""
-    subject = next((result for result in evidence.results if result.who.tuned), evidence.results[0])
-    if subject.main == "nll":
+def _mistakes(evidence: Evidence, subject: Result) -> list[dict[str, Any]]:
+    """Rows that a subject has wrong: the worst first, of these the surest, those of unknown confidence last.
+
+    The confidence is that of reading by likelihood, where it gave the same wrong answer.
+    """
+    if not subject.right:
         return []
-    sure = next((each.confidence for each in evidence.results if each.who == subject.who and each.confidence), ())
-    scores = subject.scores[subject.main]
-    wrong = [row for row, score in enumerate(scores) if score < 1]
-    wrong.sort(key=lambda row: (scores[row], -sure[row] if sure else 0.0))
+    sure: dict[int, float] = {}
+    for weighed in evidence.results:
+        if weighed.who == subject.who and weighed.confidence:
+            given = zip(subject.predicted, weighed.predicted, weighed.confidence, strict=True)
+            sure = {row: confidence for row, (one, other, confidence) in enumerate(given) if one == other}
+    highest = KINDS[subject.main].highest
+    wrong = [row for row, right in enumerate(subject.right) if not right and subject.scores[row] < highest]
+    wrong.sort(key=lambda row: (subject.scores[row], -sure.get(row, -1.0)))
     return [
-        _row(evidence, row)
-        | {"confidence": sure[row] if sure else None, "expected": _shown(evidence.examples[row].reply)}
+        _row(evidence, row) | {"confidence": sure.get(row), "expected": _shown(evidence.examples[row].reply)}
         for row in wrong[:_MISTAKES]
     ]
 
@@ -184,10 +198,12 @@ def _samples(evidence: Evidence) -> list[dict[str, Any]]:
 
 def _row(evidence: Evidence, row: int) -> dict[str, Any]:
     example = evidence.examples[row]
+    answered = [result for result in evidence.results if any(result.answers)]
     return {
         "row": example.row,
         "prompt": _shown(example.messages[-1].content if example.messages else example.reply),
-        "answers": {result.label: _shown(result.answers[row]) for result in evidence.results if any(result.answers)},
+        "answers": {result.label: _shown(result.answers[row]) for result in answered},
+        "right": {result.label: result.right[row] for result in answered},
     }
 
 

@@ -9,10 +9,10 @@ import json
 import re
 import string
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Any, NoReturn, cast
+from typing import Any, Final, NoReturn, cast
 
 import numpy as np
 from honed.evaluate.intervals import Floats, interval, resampled_sums
@@ -30,14 +30,17 @@ _CHRF = CHRF()
 
 @dataclass(frozen=True)
 class TextScores:
-    """Scores over all rows, with intervals, and those that a single row has, by name, in the order of the rows.
+    """Scores over all rows, with intervals, and what they are made of, by name.
 
-    `metrics` are exact_match, token_f1, bleu, chrf and rouge_l. BLEU has no row scores: it is a corpus's. A row's chrF
-    is its own, so the mean of these is not the corpus's chrF.
+    Attributes:
+        metrics: exact_match, token_f1, bleu, chrf and rouge_l.
+        rows: the scores that a row has, in the order of the rows: exact_match, token_f1 and rouge_l.
+        statistics: what the scores of a corpus are sums of, bleu [N, 10] and chrf [N, 18].
     """
 
     metrics: tuple[Metric, ...]
     rows: dict[str, tuple[float, ...]]
+    statistics: dict[str, Floats]
 
 
 def score_texts(answers: Sequence[str], references: Sequence[Sequence[str]], seed: int) -> TextScores:
@@ -47,15 +50,15 @@ def score_texts(answers: Sequence[str], references: Sequence[Sequence[str]], see
         "token_f1": _best(token_f1, answers, references),
         "rouge_l": _best(rouge_l, answers, references),
     }
-    bleu, chrf = bleu_statistics(answers, references), chrf_statistics(answers, references)
-    columns = np.column_stack([*means.values(), bleu, chrf])
+    statistics = {"bleu": bleu_statistics(answers, references), "chrf": chrf_statistics(answers, references)}
+    columns = np.column_stack([*means.values(), *statistics.values()])
     totals, drawn = columns.sum(axis=0, keepdims=True), resampled_sums(columns, seed)
 
     def metric(name: str, of_sums: Callable[[Floats], Floats]) -> Metric:
         value = float(of_sums(totals)[0])
         return Metric(name, value, *interval(value, of_sums(drawn)))
 
-    rows, split = len(answers), len(means) + bleu.shape[1]
+    rows, split = len(answers), len(means) + statistics["bleu"].shape[1]
     return TextScores(
         metrics=(
             metric("exact_match", lambda sums: sums[:, 0] / rows),
@@ -64,7 +67,8 @@ def score_texts(answers: Sequence[str], references: Sequence[Sequence[str]], see
             metric("chrf", lambda sums: corpus_chrf(sums[:, split:])),
             metric("rouge_l", lambda sums: sums[:, 2] / rows),
         ),
-        rows={**means, "chrf": tuple(corpus_chrf(chrf).tolist())},
+        rows=means,
+        statistics=statistics,
     )
 
 
@@ -86,6 +90,9 @@ def corpus_bleu(sums: Floats) -> Floats:
 def corpus_chrf(sums: Floats) -> Floats:
     """chrF [S] of S sums of row statistics [S, 18]."""
     return _scores(_CHRF, sums)
+
+
+CORPUS_SCORES: Final[Mapping[str, Callable[[Floats], Floats]]] = {"bleu": corpus_bleu, "chrf": corpus_chrf}
 
 
 # sacrebleu offers a corpus's score and a symmetric interval, but neither percentiles nor anything paired. The two
@@ -143,6 +150,12 @@ def rouge_l(answer: str, references: Sequence[str]) -> float:
     for place, token in enumerate(found):
         places[token] = places.get(token, 0) | 1 << place
     return max(_rouge_l(len(found), places, _ROUGE_TOKEN.findall(reference.lower())) for reference in references)
+
+
+def rouge_can_read(reference: str) -> bool:
+    """Whether ROUGE-L sees most of a text: half of its letters and digits at least are tokens, and there are some."""
+    seen = sum(map(len, _ROUGE_TOKEN.findall(reference.lower())))
+    return 0 < seen >= sum(map(str.isalnum, reference)) / 2
 
 
 def _rouge_l(length: int, places: dict[str, int], reference: list[str]) -> float:

@@ -30,6 +30,7 @@ class GraphPredictor:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self.context_length = graph.capacity
 
     def generate(
         self, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop_ids: frozenset[int], progress: Progress
@@ -39,10 +40,11 @@ class GraphPredictor:
 
         def draw(row: _Row, logits: Logits) -> int | None:
             token = int(logits.argmax())
-            if token not in stop_ids:
+            stopped = token in stop_ids
+            if not stopped:
                 row.tokens.append(token)
-            if token in stop_ids or len(row.tokens) == max_new_tokens or row.cached >= self._graph.capacity:
-                replies[row.index] = Reply(row.tokens, time.monotonic() - row.began)
+            if stopped or len(row.tokens) == max_new_tokens or row.cached >= self._graph.capacity:
+                replies[row.index] = Reply(row.tokens, time.monotonic() - row.began, stopped)
                 return None
             return token
 

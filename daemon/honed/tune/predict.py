@@ -55,6 +55,7 @@ class TorchPredictor:
     ) -> list[Reply]:
         """Greedy replies; the rows of a batch end together."""
         replies: list[list[int]] = [[] for _ in prompts]
+        stopped = [False] * len(prompts)
         seconds = [0.0] * len(prompts)
         done = 0
         began = time.monotonic()
@@ -73,10 +74,13 @@ class TorchPredictor:
                 )
                 best = output.logits[:, -1].argmax(dim=-1)
                 for row, token in zip(rows, best.tolist(), strict=True):
-                    if token in stop_ids:
-                        open_rows.discard(row)
-                    elif row in open_rows:
+                    if row not in open_rows:
+                        continue
+                    stopped[row] = token in stop_ids
+                    if not stopped[row]:
                         replies[row].append(token)
+                    if stopped[row] or len(prompts[row]) + len(replies[row]) > self.context_length:
+                        open_rows.discard(row)
                 if not open_rows:
                     break
                 ids, positions = best[:, None], positions[:, -1:] + 1
@@ -86,7 +90,7 @@ class TorchPredictor:
             began = time.monotonic()
             done += len(rows)
             progress(done, len(prompts))
-        return [Reply(tokens, taken) for tokens, taken in zip(replies, seconds, strict=True)]
+        return [Reply(*reply) for reply in zip(replies, seconds, stopped, strict=True)]
 
     @torch.inference_mode()
     def score(

@@ -14,11 +14,12 @@ from honed.tune import base
 from honed.tune.predict import TorchPredictor
 from honed.worker import tuned
 from honed.worker.contract import EvaluateWork
-from honed.worker.evaluation import Evaluation, require_context
+from honed.worker.evaluation import Evaluation
 from honed.worker.measure import open_graph
 from honed.worker.report import Report
 
 _ROWS_TOGETHER = 8
+Subject = dict[str, str]
 
 
 def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:
@@ -35,30 +36,54 @@ def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:
         max_rows=work.max_rows,
         seed=work.seed,
         slice_columns=work.slice_columns,
+        earlier=work.earlier,
     )
+    for subject in work.subjects:
+        report.phase(f"checking {subject['name']}")
+        manifest.verify(_folder(subject))
+        is_tuned = _is_tuned(subject)
+        shots = [] if is_tuned or subject["export"] else work.shots
+        evaluation.check(subject["name"], _renderer(subject), _context_length(subject), tuned=is_tuned, shots=shots)
     for subject in work.subjects:
         report.phase(f"loading {subject['name']}")
         _ask(work, subject, evaluation)
     return {"report": evaluation.write(output / "report")}
 
 
-def _ask(work: EvaluateWork, subject: dict[str, str], evaluation: Evaluation) -> None:
-    name, model_folder = subject["name"], Path(subject["model"])
-    folder = Path(subject["export"] or subject["adapter"] or subject["model"])
-    manifest.verify(folder)
-    renderer = Renderer.load(Path(subject["export"]) if subject["export"] else model_folder)
-    context_length = json.loads((model_folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
-    require_context(evaluation.evidence.examples, renderer, context_length)
+def _ask(work: EvaluateWork, subject: Subject, evaluation: Evaluation) -> None:
+    name, model_folder, renderer = subject["name"], Path(subject["model"]), _renderer(subject)
     if subject["export"]:
-        graph = open_graph(folder, torch.get_num_threads(), slots=_ROWS_TOGETHER)
-        who = Who(name, name, "onnxruntime", tuned=(folder / TEMPLATE_FILE).exists())  # that of a bare base has none
-        evaluation.asked(GraphPredictor(graph), renderer, who)
+        who = Who(name, name, "onnxruntime", tuned=_is_tuned(subject))
+        evaluation.asked(_served(subject), renderer, who)
     elif subject["adapter"]:
-        model = tuned.load(model_folder, folder, renderer, torch.bfloat16)
+        model = tuned.load(model_folder, _folder(subject), renderer, torch.bfloat16)
         evaluation.asked(TorchPredictor(model), renderer, Who(name, name, "torch bfloat16", tuned=True))
-        evaluation.forgetting(model, renderer, name, work.earlier)
+        evaluation.forgetting(model, renderer, name)
     else:
         predictor = TorchPredictor(base.load(model_folder, torch.bfloat16))
         models = sum(not (each["adapter"] or each["export"]) for each in work.subjects)
         called = "base" if models == 1 else name
         evaluation.untuned(predictor, renderer, name, work.shots, work.shot_choice, called)
+
+
+def _folder(subject: Subject) -> Path:
+    return Path(subject["export"] or subject["adapter"] or subject["model"])
+
+
+def _renderer(subject: Subject) -> Renderer:
+    return Renderer.load(Path(subject["export"] or subject["model"]))
+
+
+def _is_tuned(subject: Subject) -> bool:
+    """Whether it is an adapter or an export of one; the export of a bare base has no template."""
+    return bool(subject["adapter"] or (subject["export"] and (_folder(subject) / TEMPLATE_FILE).exists()))
+
+
+def _context_length(subject: Subject) -> int:
+    if subject["export"]:
+        return _served(subject).context_length  # what its cache holds, which may be less than its context
+    return json.loads((Path(subject["model"]) / "config.json").read_text("utf-8"))["max_position_embeddings"]
+
+
+def _served(subject: Subject) -> GraphPredictor:
+    return GraphPredictor(open_graph(_folder(subject), torch.get_num_threads(), slots=_ROWS_TOGETHER))

@@ -1,15 +1,17 @@
 """Asks models for the test rows of a data set, and collects what a report is made of."""
 
+import heapq
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
 from honed import manifest
-from honed.data import Example, Message, Prepared, Renderer, SimilarShots, choose_shots
+from honed.data import Example, Prepared, Renderer, SimilarShots, choose_shots
 from honed.errors import InvalidInput
 from honed.evaluate import (
     GENERAL_TEXT,
@@ -18,9 +20,9 @@ from honed.evaluate import (
     Latency,
     Predictor,
     Result,
+    Scorer,
     Who,
-    compare_nll,
-    nll_metrics,
+    of_extractions,
     of_labels,
     of_likelihoods,
     of_preferences,
@@ -34,7 +36,7 @@ from honed.worker.report import Report
 from peft import PeftModel
 
 ShotChoice = Literal["per_label", "similar"]
-Prompts = list[tuple[Message, ...]]
+Tokens = list[Sequence[int]]
 
 GENERAL_PROBE = "the built-in probe of general text"
 _MAX_DEFAULT_SHOTS = 16
@@ -43,10 +45,15 @@ _VALIDATION_ROWS = 100
 _MAX_EARLIER_ROWS = 500
 _SPARE_TOKENS = 4
 _MAX_REPLY_TOKENS = 512
+_DROP_LONG = "Shorten them, or add the data set again with this model and --drop-long."
+_LONGEST_REPLIES = 100  # the longest in tokens is among the longest in characters
 
 
 class Evaluation:
-    """One data set, the rows of it that are asked, and what has come of asking."""
+    """One data set, the rows of it that are asked, and what has come of asking.
+
+    Nothing about the asking is chosen on the test rows. `check` comes before the first subject is asked.
+    """
 
     def __init__(
         self,
@@ -58,16 +65,18 @@ class Evaluation:
         max_rows: int | None,
         seed: int,
         slice_columns: Sequence[str] = (),
+        earlier: Sequence[dict[str, str]] = (),
     ) -> None:
         self._data = data
         self._report = report
         self._columns = slice_columns or data.slice_columns
         self._takes_shots = data.task != "text" and data.shape != "preference"
-        rows, all_rows = data.test, len(data.test)
-        if max_rows is not None and max_rows < all_rows:
-            drawn = random.Random(f"evaluate:{seed}").sample(range(all_rows), max_rows)  # noqa: S311 - no secret
-            rows = tuple(rows[place] for place in sorted(drawn))
-        everything = len(rows) == all_rows
+        self._sources = [(GENERAL_PROBE, GENERAL_TEXT, len(GENERAL_TEXT))]
+        for each in earlier:
+            manifest.verify(Path(each["folder"]))
+            test = Prepared.load(Path(each["folder"])).test
+            self._sources.append((each["name"], _drawn(test, _MAX_EARLIER_ROWS, f"evaluate:{seed}"), len(test)))
+        rows = _drawn(data.test, max_rows, f"evaluate:{seed}")
         self.evidence = Evidence(
             title=title,
             dataset={
@@ -77,15 +86,43 @@ class Evaluation:
                 "template": data.template.template.name if data.template else "",
                 "labels": list(data.labels),
                 "train_rows": len(data.train),
-                "test_rows": all_rows,
+                "test_rows": len(data.test),
                 "rows_asked": len(rows),
                 "row_choice": "all test rows"
-                if everything
-                else f"{len(rows)} of {all_rows} test rows, drawn with seed {seed}",
+                if len(rows) == len(data.test)
+                else f"{len(rows)} of {len(data.test)} test rows, drawn with seed {seed}",
             },
             examples=rows,
             seed=seed,
         )
+
+    def check(
+        self, name: str, renderer: Renderer, context_length: int, *, tuned: bool, shots: Sequence[int] = ()
+    ) -> None:
+        """Makes sure that all a subject will be asked fits its context, and that its `shots` can be chosen among.
+
+        Raises:
+            InvalidInput: it does not, or there are too few training rows.
+        """
+        rows = self.evidence.examples
+        replies = self._replies(renderer, rows)
+        longest = [len(reply) for reply in replies]
+        if self._data.shape == "preference":
+            rejected = [len(renderer.reply(row, row.rejected)) for row in rows]
+            longest = list(map(max, longest, rejected))
+        elif self._data.labels:
+            longest = [max(len(label) for label in self._labels(renderer))] * len(rows)
+        prompts = self._prompts(renderer, rows, tuned=tuned)
+        needed = [len(prompt) + reply for prompt, reply in zip(prompts, longest, strict=True)]
+        what = f"test row(s), as {name} is asked for them,"
+        if not tuned:
+            remedy = "Its prompt lists the labels or keys; leave it out (--skip-evaluation when tuning)."
+            require_fit(what, needed, context_length, remedy)
+            self._split_train(shots)
+            return
+        require_fit(what, needed, context_length)
+        for source, examples, _ in self._sources[1:]:
+            require_fit(f"row(s) of {source}", list(map(len, renderer.examples(examples))), context_length)
 
     def untuned(
         self,
@@ -97,39 +134,51 @@ class Evaluation:
         name: str = "base",
     ) -> None:
         """Asks a base zero-shot and with worked examples, the best of `shots` where several are given."""
-        rows = self.evidence.examples
-        runtime = f"torch {_dtype(predictor)}"
+        runtime = f"torch {str(predictor.dtype).removeprefix('torch.')}"
         first = f"{name} zero-shot" if self._takes_shots else name
         self.asked(predictor, renderer, Who(first, resource, runtime, tuned=False))
         if not self._takes_shots:
             return
-        pool, validation = self._split_train() if len(shots) > 1 else (self._data.train, ())
-        chooser = _Shots(self._data, pool, choice)
-        count = self._best_count(predictor, renderer, chooser, validation, shots, resource)
-        count = self._fitting(predictor, renderer, chooser, count)
-        if count:
-            few = [self._data.untuned_prompt(row, chooser.of(row, count)) for row in rows]
-            self._ask(predictor, renderer, Who(f"{name} {count}-shot", resource, runtime, tuned=False), few)
+        rows, what = self.evidence.examples, f"worked examples of {name}"
+        pool, validation = self._split_train(shots)
+        chooser = _Shots(self._data, pool, choice, self.evidence.seed)
+        count = min(shots[0] if shots else self._default_shots(), len(pool))
+        if len(shots) > 1:
+            found: dict[int, float] = {}
+            for tried in dict.fromkeys(min(each, len(pool)) for each in shots):
+                who = Who(f"{name} {tried}-shot, to choose", resource, runtime, tuned=False)
+                prompts, _ = self._few_shot(predictor, renderer, chooser, validation, tried)
+                results = self._results(predictor, renderer, who, validation, prompts)
+                found[tried] = max(result.value(result.main) for result in results)
+            count = max(found, key=lambda tried: (found[tried], -tried))
+            figures = ", ".join(f"{tried}: {value:.3f}" for tried, value in found.items())
+            self._choose(what, str(count), f"{len(validation)} training rows held out", f"the best of {figures}")
+        prompts, shown = self._few_shot(predictor, renderer, chooser, rows, count)
+        if fewer := sum(each < count for each in shown):
+            value = f"fewer than {count} for {fewer} of {len(rows)} rows"
+            why = f"as many as fit the model's context of {predictor.context_length} tokens, halved from {count}"
+            self._choose(what, value, "each row's own prompt", why)
+        if any(shown):
+            self._ask(predictor, renderer, Who(f"{name} {count}-shot", resource, runtime, tuned=False), prompts)
 
     def asked(self, predictor: Predictor, renderer: Renderer, who: Who) -> None:
         """Asks a tuned model as it was tuned, an untuned one zero-shot."""
-        rows = self.evidence.examples
-        as_is = who.tuned or not self._takes_shots
-        self._ask(predictor, renderer, who, [row.messages if as_is else self._data.untuned_prompt(row) for row in rows])
+        self._ask(predictor, renderer, who, self._prompts(renderer, self.evidence.examples, tuned=who.tuned))
 
-    def forgetting(self, model: PeftModel, renderer: Renderer, name: str, earlier: Sequence[dict[str, str]]) -> None:
+    def forgetting(self, model: PeftModel, renderer: Renderer, name: str) -> None:
         """Compares a tuned model with its own base, the adapter switched off, on texts that it was not tuned on."""
-        sources = [(GENERAL_PROBE, GENERAL_TEXT)]
-        sources += [(each["name"], Prepared.load(Path(each["folder"])).test[:_MAX_EARLIER_ROWS]) for each in earlier]
         predictor = TorchPredictor(model)
-        for source, examples in sources:
+        for source, examples, all_rows in self._sources:
             self._report.phase(f"measuring what was forgotten of {source}")
             rows = renderer.examples(examples)
             prompts, replies = [row.prompt for row in rows], [row.reply for row in rows]
             with model.disable_adapter():
                 before = predictor.log_likelihoods(prompts, replies, self._report.rows())
             after = predictor.log_likelihoods(prompts, replies, self._report.rows())
-            self.evidence.forgetting.append(_forgetting(source, name, replies, before, after, self.evidence.seed))
+            tokens = [len(reply) for reply in replies]
+            self.evidence.forgetting.append(
+                Forgetting.of(source, all_rows, name, before, after, tokens, self.evidence.seed)
+            )
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the report into a new folder; returns what is published of it."""
@@ -145,103 +194,125 @@ class Evaluation:
         }
         return {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}
 
-    def _ask(self, predictor: Predictor, renderer: Renderer, who: Who, prompts: Prompts) -> None:
+    def _ask(self, predictor: Predictor, renderer: Renderer, who: Who, prompts: Tokens) -> None:
         """Every way of asking that the task has."""
         for result in self._results(predictor, renderer, who, self.evidence.examples, prompts):
             sliced = result.sliced(self.evidence.examples, self._columns, self.evidence.seed)
             self.evidence.results.append(sliced)
             self._report.evaluation(sliced.summary())
+            if sliced.cut_answers:
+                self._report.log(f"{sliced.cut_answers} of {len(prompts)} answers of {who.name} were cut.")
 
     def _results(
-        self, predictor: Predictor, renderer: Renderer, who: Who, rows: Sequence[Example], prompts: Prompts
+        self, predictor: Predictor, renderer: Renderer, who: Who, rows: Sequence[Example], prompts: Tokens
     ) -> list[Result]:
-        seed = self.evidence.seed
+        seed, replies = self.evidence.seed, self._replies(renderer, rows)
+        tokens = [len(reply) for reply in replies]
+
+        def read(replies: Tokens) -> list[float]:
+            self._report.phase(f"reading with {who.name}")
+            return predictor.log_likelihoods(prompts, replies, self._report.rows())
+
         if self._data.task == "text":
-            tokens = renderer.examples(rows)
-            lengths = [len(row.reply) for row in tokens]
-            self._report.phase(f"reading with {who.name}")
-            found = predictor.log_likelihoods(
-                [row.prompt for row in tokens], [row.reply for row in tokens], self._report.rows()
-            )
-            return [of_reading(who, found, lengths, seed)]
-        asked = [renderer.prompt(prompt) for prompt in prompts]
-        replies = [renderer.reply(row) for row in rows]
+            return [of_reading(who, read(replies), tokens, seed)]
         if self._data.shape == "preference":
-            self._report.phase(f"reading with {who.name}")
-            rejected = [renderer.reply(row, row.rejected) for row in rows]
-            good, bad = (predictor.log_likelihoods(asked, each, self._report.rows()) for each in (replies, rejected))
-            return [of_preferences(who, good, bad, [len(reply) for reply in replies], seed)]
+            rejected: Tokens = [renderer.reply(row, row.rejected) for row in rows]
+            return [of_preferences(who, read(replies), read(rejected), tokens, seed)]
+        longest = self._longest_answer(renderer)
         self._report.phase(f"asking {who.name}")
         began = time.monotonic()
-        longest = min(max(map(len, replies)) + _SPARE_TOKENS, _MAX_REPLY_TOKENS)
-        answers = predictor.generate(asked, longest, renderer.stop_ids, self._report.rows())
+        answers = predictor.generate(prompts, longest, renderer.stop_ids, self._report.rows())
         latency = Latency.of(answers, time.monotonic() - began)
         texts = [renderer.decode(answer.tokens).strip() for answer in answers]
-        if self._data.task != "classify":
+        if self._data.task == "classify":
+            expected, labels = [row.reply for row in rows], self._data.labels
+            results = [of_labels(who, expected, texts, labels, latency, seed)]
+            if isinstance(predictor, Scorer):
+                self._report.phase(f"weighing labels with {who.name}")
+                written = self._labels(renderer)
+                scores = predictor.score(prompts, written, self._report.rows())
+                results.append(of_likelihoods(who, expected, scores, labels, list(map(len, written)), seed))
+        else:
             references = [(row.reply, *row.references) for row in rows]
-            result = of_texts(who, texts, references, latency, seed, extraction=self._data.task == "extract")
-            self._report.phase(f"reading with {who.name}")
-            found = predictor.log_likelihoods(asked, replies, self._report.rows())
-            nll = nll_metrics(found, [len(reply) for reply in replies], seed)
-            return [replace(result, metrics=(*result.metrics, *nll))]
-        expected, labels = [row.reply for row in rows], self._data.labels
-        results = [of_labels(who, expected, texts, labels, latency, seed)]
-        if isinstance(predictor, TorchPredictor):
-            self._report.phase(f"weighing labels with {who.name}")
-            written = [renderer.reply(rows[0], label) for label in labels]
-            scores = predictor.score(asked, written, self._report.rows())
-            results.append(of_likelihoods(who, expected, scores, labels, [len(label) for label in written], seed))
-        return results
+            compare = of_extractions if self._data.task == "extract" else of_texts
+            results = [compare(who, texts, references, read(replies), tokens, latency, seed)]
+        cut_answers = sum(not answer.stopped for answer in answers)
+        return [replace(results[0], cut_answers=cut_answers), *results[1:]]
 
-    def _split_train(self) -> tuple[Sequence[Example], Sequence[Example]]:
-        """Training rows to show, and others to choose the number of shots on."""
+    def _prompts(self, renderer: Renderer, rows: Sequence[Example], *, tuned: bool) -> Tokens:
+        """What stands before the model for each row, without worked examples."""
+        if self._data.task == "text":
+            return [row.prompt for row in renderer.examples(rows)]
+        as_is = tuned or not self._takes_shots
+        return [renderer.prompt(row.messages if as_is else self._data.untuned_prompt(row)) for row in rows]
+
+    def _replies(self, renderer: Renderer, rows: Sequence[Example]) -> Tokens:
+        if self._data.task == "text":
+            return [row.reply for row in renderer.examples(rows)]
+        return [renderer.reply(row) for row in rows]
+
+    def _labels(self, renderer: Renderer) -> Tokens:
+        return [renderer.reply(self.evidence.examples[0], label) for label in self._data.labels]
+
+    def _longest_answer(self, renderer: Renderer) -> int:
+        """Tokens after which an answer is cut, by what the training rows answer."""
+        texts = self._data.labels or self._longest_replies
+        longest = max((len(renderer.encode(text)) + 1 for text in texts), default=_MAX_REPLY_TOKENS)  # with its end
+        if self._data.labels:
+            limit, why = longest + _SPARE_TOKENS, f"the longest label, and {_SPARE_TOKENS} to spare"
+        else:
+            limit, why = min(2 * longest, _MAX_REPLY_TOKENS), f"twice the longest reply, at most {_MAX_REPLY_TOKENS}"
+        self._choose("longest answer", f"{limit} tokens", "training rows", why)
+        return limit
+
+    @cached_property
+    def _longest_replies(self) -> list[str]:
+        return heapq.nlargest(_LONGEST_REPLIES, (row.reply for row in self._data.train), key=len)
+
+    def _default_shots(self) -> int:
+        labels = len(self._data.labels)
+        return min(labels, _MAX_DEFAULT_SHOTS) if labels else _DEFAULT_SHOTS_WITHOUT_LABELS
+
+    def _split_train(self, shots: Sequence[int]) -> tuple[Sequence[Example], Sequence[Example]]:
+        """Training rows to show, and others to choose the number of shots on, where there are several.
+
+        Raises:
+            InvalidInput: there are too few rows to have both.
+        """
         train = self._data.train
-        count = min(_VALIDATION_ROWS, len(train) // 5)
-        drawn = set(random.Random(f"shots:{self.evidence.seed}").sample(range(len(train)), count))  # noqa: S311
-        validation = [train[place] for place in sorted(drawn)]
+        if len(shots) <= 1:
+            return train, ()
+        validation = _drawn(train, min(_VALIDATION_ROWS, len(train) // 5), f"shots:{self.evidence.seed}")
         asked = {row.messages for row in validation}
-        return [row for row in train if row.messages not in asked], validation
+        pool = [row for row in train if row.messages not in asked]
+        if not validation or not pool:
+            raise InvalidInput(
+                f"To choose among {len(shots)} numbers of worked examples, some training rows are shown and others, "
+                f"which ask something else, are asked: a fifth of at least 5. There are {len(train)}, of which "
+                f"{len(pool)} could be shown. Give one number.",
+                reason="TRAINING_ROWS_TOO_FEW",
+                rows=len(train),
+            )
+        return pool, validation
 
-    def _best_count(
-        self,
-        predictor: TorchPredictor,
-        renderer: Renderer,
-        chooser: "_Shots",
-        validation: Sequence[Example],
-        counts: Sequence[int],
-        resource: str,
-    ) -> int:
-        """The number of worked examples that does best on validation rows."""
-        if not counts:
-            labels = len(self._data.labels)
-            return min(labels, _MAX_DEFAULT_SHOTS) if labels else _DEFAULT_SHOTS_WITHOUT_LABELS
-        if len(counts) == 1:
-            return counts[0]
-        found: dict[int, float] = {}
-        for count in counts:
-            fitting = self._fitting(predictor, renderer, chooser, count)
-            who = Who(f"base {fitting}-shot, to choose", resource, "", tuned=False)
-            prompts = [self._data.untuned_prompt(row, chooser.of(row, fitting)) for row in validation]
-            results = self._results(predictor, renderer, who, validation, prompts)
-            found[fitting] = max(result.value(result.main) for result in results)
-        best = max(found, key=lambda count: (found[count], -count))
-        tried = ", ".join(f"{count}: {value:.3f}" for count, value in found.items())
-        self._choose("worked examples", str(best), f"{len(validation)} training rows held out", f"the best of {tried}")
-        return best
-
-    def _fitting(self, predictor: TorchPredictor, renderer: Renderer, chooser: "_Shots", count: int) -> int:
-        """The number of worked examples, halved until the longest prompt and its reply fit the context."""
-        wanted = count
-        while count:
-            rows = self.evidence.examples
-            longest = max(len(renderer.prompt(self._data.untuned_prompt(row, chooser.of(row, count)))) for row in rows)
-            if longest + _MAX_REPLY_TOKENS <= predictor.context_length:
-                break
-            count //= 2
-        if count < wanted:
-            why = f"{wanted} do not fit the model's context of {predictor.context_length} tokens"
-            self._choose("worked examples", str(count), "the length of the prompts", why)
-        return count
+    def _few_shot(
+        self, predictor: Predictor, renderer: Renderer, chooser: "_Shots", rows: Sequence[Example], count: int
+    ) -> tuple[Tokens, list[int]]:
+        """A prompt for each row, and how many worked examples it has: `count`, halved until it and an answer fit."""
+        answer = self._longest_answer(renderer)
+        prompts: Tokens = []
+        shown: list[int] = []
+        for row in rows:
+            room = predictor.context_length - max(answer, len(renderer.reply(row)))
+            shots = chooser.of(row, count)
+            prompt = renderer.prompt(self._data.untuned_prompt(row, shots))
+            fitting = count
+            while fitting and len(prompt) > room:
+                fitting //= 2
+                prompt = renderer.prompt(self._data.untuned_prompt(row, chooser.of(row, fitting)))
+            prompts.append(prompt)
+            shown.append(fitting)
+        return prompts, shown
 
     def _choose(self, what: str, value: str, split: str, why: str) -> None:
         choice = {"what": what, "value": value, "split": split, "why": why}
@@ -253,58 +324,33 @@ class Evaluation:
 class _Shots:
     """Worked examples for a row."""
 
-    def __init__(self, data: Prepared, pool: Sequence[Example], choice: ShotChoice) -> None:
-        self._pool = pool
-        self._labelled = data.task == "classify"
+    def __init__(self, data: Prepared, pool: Sequence[Example], choice: ShotChoice, seed: int) -> None:
         self._similar = SimilarShots(pool) if choice == "similar" else None
-        self._fixed: dict[int, list[Example]] = {}
+        self._drawn = choose_shots(pool, data.task == "classify", len(pool), seed)
 
     def of(self, row: Example, count: int) -> list[Example]:
         if self._similar is not None:
             return self._similar.choose(row, count)
-        if count not in self._fixed:
-            self._fixed[count] = choose_shots(self._pool, self._labelled, count)
-        return [shot for shot in self._fixed[count] if shot.messages != row.messages]
+        return [shot for shot in self._drawn[:count] if shot.messages != row.messages]
 
 
-def require_context(examples: Sequence[Example], renderer: Renderer, context_length: int) -> None:
-    """Raises InvalidInput if a prompt leaves no room for its reply: nothing is truncated."""
-    too_long = [row for row in renderer.examples(examples) if len(row) + _SPARE_TOKENS > context_length]
+def require_fit(what: str, lengths: Sequence[int], context_length: int, remedy: str = _DROP_LONG) -> None:
+    """Raises InvalidInput if a row, so many tokens long with its reply, does not fit: nothing is truncated."""
+    too_long = [length for length in lengths if length > context_length]
     if too_long:
         raise InvalidInput(
-            f"{len(too_long)} test row(s) are longer than the model's context of {context_length} tokens; the longest "
-            f"has {max(map(len, too_long))}. Add the data set again with this model and the long rows dropped.",
+            f"{len(too_long)} {what} are longer than the model's context of {context_length} tokens; the longest has "
+            f"{max(too_long)}. {remedy}",
             reason="ROWS_TOO_LONG",
             rows=len(too_long),
-            longest_tokens=max(map(len, too_long)),
+            longest_tokens=max(too_long),
             limit_tokens=context_length,
         )
 
 
-def _dtype(predictor: TorchPredictor) -> str:
-    return str(predictor.dtype).removeprefix("torch.")
-
-
-def _forgetting(
-    source: str,
-    subject: str,
-    replies: Sequence[Sequence[int]],
-    before: Sequence[float],
-    after: Sequence[float],
-    seed: int,
-) -> Forgetting:
-    lengths = [len(reply) for reply in replies]
-    nats = [[-likelihood for likelihood in each] for each in (before, after)]
-    compared = compare_nll("the base", subject, nats[0], nats[1], lengths, seed)
-    return Forgetting(
-        source=source,
-        subject=subject,
-        rows=len(replies),
-        tokens=sum(lengths),
-        before_nll=sum(nats[0]) / sum(lengths),
-        after_nll=sum(nats[1]) / sum(lengths),
-        difference=compared.difference,
-        low=compared.low,
-        high=compared.high,
-        sentence=f"On {source}, {compared.sentence}",
-    )
+def _drawn(rows: Sequence[Example], most: int | None, seed: str) -> tuple[Example, ...]:
+    """The rows, or `most` of them drawn by seed, in their order."""
+    if most is None or most >= len(rows):
+        return tuple(rows)
+    drawn = random.Random(seed).sample(range(len(rows)), most)  # noqa: S311 - no secret
+    return tuple(rows[place] for place in sorted(drawn))

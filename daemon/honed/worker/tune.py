@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
+from honed.data import Example, Prepared, Renderer, ServingTemplate
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
@@ -20,7 +20,7 @@ from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import TuneWork
-from honed.worker.evaluation import Evaluation, require_context
+from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
 
@@ -39,10 +39,11 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     model = base.load(model_folder, torch.bfloat16)
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
-    _require_fit((*train, *validation), context_length)
+    require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
-        require_context(evaluation.evidence.examples, renderer, context_length)
+        evaluation.check("the base", renderer, context_length, tuned=False)
+        evaluation.check("the adapter", renderer, context_length, tuned=True)
     known = {example.messages for example in (*validation_examples, *data.test)}
     added = [
         (kind, example)
@@ -95,7 +96,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     if evaluation:
         who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
         evaluation.asked(TorchPredictor(adapted), renderer, who)
-        evaluation.forgetting(adapted, renderer, "tuned", work.earlier)
+        evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
             "summary": summary,
@@ -121,7 +122,15 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
 def _evaluation(work: TuneWork, data: Prepared, report: Report) -> Evaluation:
     title = f"{work.adapter_name} on {work.dataset_name}"
-    return Evaluation(title, data, work.dataset_name, report, max_rows=work.max_evaluation_rows, seed=work.seed)
+    return Evaluation(
+        title,
+        data,
+        work.dataset_name,
+        report,
+        max_rows=work.max_evaluation_rows,
+        seed=work.seed,
+        earlier=work.earlier,
+    )
 
 
 def _augmented(
@@ -157,20 +166,6 @@ def hold_out(examples: Sequence[Example], fraction: float, seed: int) -> tuple[l
     drawn = set(random.Random(f"validation:{seed}").sample(range(len(examples)), count))  # noqa: S311 - no secret
     train = [example for index, example in enumerate(examples) if index not in drawn]
     return train, [examples[index] for index in sorted(drawn)]
-
-
-def _require_fit(rows: Sequence[TokenizedExample], context_length: int) -> None:
-    """Nothing is truncated: a row longer than the context is an error with its length."""
-    too_long = [len(row) for row in rows if len(row) > context_length]
-    if too_long:
-        raise InvalidInput(
-            f"{len(too_long)} row(s) are longer than the model's context of {context_length} tokens; the longest has "
-            f"{max(too_long)}. Shorten them, or add the data set again with this model and --drop-long.",
-            reason="ROWS_TOO_LONG",
-            rows=len(too_long),
-            longest_tokens=max(too_long),
-            limit_tokens=context_length,
-        )
 
 
 def _shown(step: Step) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def summary(report: dict[str, Any]) -> str:
     parts = [
         list(_wrapped(headline)),
         *_tables(subjects),
+        [line for text in _cut_answers(subjects) for line in _wrapped(text)],
         [line for sentence in further[:_MOST_VERDICTS] for line in _wrapped(sentence)],
         [f"Further comparisons in the report: {len(further) - _MOST_VERDICTS}."] * (len(further) > _MOST_VERDICTS),
     ]
@@ -58,8 +59,14 @@ def _tables(subjects: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
 
 
 def _name(subject: dict[str, Any]) -> str:
-    by = " by likelihood" if subject.get("mode") == "likelihood" else ""
-    return visible(f"{subject['name']}{by}")
+    return visible(str(subject["label"]))
+
+
+def _cut_answers(subjects: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Nothing is cut silently: whose answers did not end by themselves, and how many."""
+    for subject in subjects:
+        if cut := subject.get("cut_answers"):
+            yield f"{cut:,} answers of {_name(subject)} were cut at the longest answer allowed."
 
 
 def _words(metric: str) -> str:
