@@ -107,6 +107,11 @@ FILES = {
     "gzip: something behind it": (PACK["gzip"](PARQUET) + b"hello", "COMPRESSION_INVALID", ["gzip", "follow"]),
     "zstd: cut off": (PACK["zstd"](WRITE["csv"](GOOD))[:-3], "COMPRESSION_INVALID", ["zstd", "not complete"]),
     "zstd: damaged": (b"\x28\xb5\x2f\xfd" + b"\xff" * 50, "COMPRESSION_INVALID", ["zstd"]),
+    "jsonl: an object over several lines": (
+        b'{\n "data": [\n  {"text": "a"}\n ]\n}\n',
+        "JSON_INVALID",
+        ["line 1", "one object a line, or one array"],
+    ),
     "gzip of nothing": (PACK["gzip"](b""), "TABLE_EMPTY", ["empty"]),
 }
 
@@ -324,6 +329,7 @@ def test_a_row_of_no_group_is_named(upload):
         upload(WRITE["jsonl"](rows), group_column="who")
     assert [row for row, _ in error.value.field_violations] == ["row 1", "row 2", "row 3", "row 4"]
     assert all("'who'" in what and "grouped" in what for _, what in error.value.field_violations)
+    assert "holds a list; expected text or a number" in error.value.field_violations[3][1]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -336,7 +342,7 @@ def test_ids_that_repeat_are_named_with_the_remedy(shape, table_format, upload):
     with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
         upload(WRITE[table_format]([good | {"id": name} for name in ("x", "y", "x")]), **{**options, **named})
     ((row, said),) = error.value.field_violations
-    assert (row, said.partition(";")[0]) == ("row 3", "'id' is 'x', as in row 1")
+    assert (row, said.partition(";")[0]) == ("row 3", "its 'id' is that of row 1")
     assert "--id-column" in said
 
 

@@ -165,6 +165,9 @@ def test_test_rows_of_one_prompt_become_one_row_with_several_references(upload):
     test = [{"prompt": f"Say {n % 2}.", "completion": reply} for n, reply in enumerate(["a", "b", "c", "b", "a"])]
     dataset = upload([{"prompt": "Say 9.", "completion": "z"}], test=test)
     assert (dataset.train_rows, dataset.test_rows, dataset.report.rows) == (1, 2, 6)
+    merged = findings(dataset)["REFERENCES_MERGED"]
+    assert (merged.severity, merged.count) == (Finding.SEVERITY_INFO, 5)
+    assert "5 held-out rows of 2 prompts became 2 test rows" in merged.message
 
 
 # Splits
@@ -273,6 +276,21 @@ def test_rows_too_long_for_the_model_are_named_and_refused_unless_told_otherwise
     unmeasured = upload(rows, test_fraction=0)
     assert not unmeasured.report.HasField("tokens")
     assert unmeasured.train_rows == 5
+
+
+def test_a_preview_shows_as_many_rows_as_one_answer_holds(client, upload):
+    rows = [{"prompt": f"{n} {'#' * 6000}", "completion": "c"} for n in range(100)]
+    preview = client.preview_dataset(upload(rows, test_fraction=0).name, "tiny", rows=100)
+    assert sum(preview.lengths.bin_counts) == 100
+    assert 30 <= len(preview.rows) < 100
+    assert 200_000 < sum(len(row.tokens) for row in preview.rows) < 260_000
+
+
+def test_the_longer_reply_of_a_preference_is_measured(upload):
+    rows = [{"prompt": f"p{n}", "chosen": "c", "rejected": "#" * LONG if n == 2 else "d"} for n in range(5)]
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(rows, model="tiny", test_fraction=0)
+    assert [row for row, _ in error.value.field_violations] == ["row 3"]
 
 
 def test_bare_text_too_long_for_the_model_is_cut_and_nothing_is_lost(client, upload):

@@ -176,8 +176,8 @@ def _refuse_foreign(head: bytes, file: str) -> None:
 
 def _refuse_indented(head: bytes, file: str) -> None:
     """Raises InvalidInput for JSON that is written over several lines, as people read it, and not one object a line."""
-    first, line_end, _ = head.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")
-    if line_end and first.startswith(b"{") and first.rstrip().endswith((b"{", b"[", b",")):
+    first, _, rest = head.removeprefix(_BYTE_ORDER_MARK).lstrip().partition(b"\n")
+    if rest.strip() and first.startswith(b"{") and first.rstrip().endswith((b"{", b"[", b",")):
         raise InvalidInput(
             f"{file}: line 1 begins a JSON object that goes on in line 2. Write one object a line, or one array of "
             "objects; rows inside another object are not looked for.",
