@@ -309,13 +309,21 @@ def test_a_row_without_room_for_its_reply_is_refused_with_the_counts():
 def test_the_prompt_that_lists_the_labels_has_to_fit(labelled, renderer, report):
     found = evaluation(labelled, report)
     bare = too_long(lambda: found.check("tuned", renderer, 10, tuned=True))
-    with pytest.raises(InvalidInput, match="lists the labels"):
-        found.check("base", renderer, 10, tuned=False)
-    listing = too_long(lambda: found.check("base", renderer, 10, tuned=False))
-    assert listing > bare
+    with pytest.raises(InvalidInput, match="--drop-long"):
+        found.check("base", renderer, bare - 1, tuned=False)
+    with pytest.raises(InvalidInput, match=r"test row\(s\), as base is asked .* all labels .* --skip-evaluation"):
+        found.check("base", renderer, bare, tuned=False)
+    listing = too_long(lambda: found.check("base", renderer, bare, tuned=False))
     found.check("tuned", renderer, bare, tuned=True)
     found.check("base", renderer, listing, tuned=False)
     too_long(lambda: found.check("base", renderer, listing - 1, tuned=False))
+
+
+def test_preferences_need_no_rows_to_choose_worked_examples_on(tmp_path, renderer, report):
+    lines = "".join(json.dumps({"prompt": f"q {n}", "chosen": "yes", "rejected": "no"}) + "\n" for n in range(4))
+    evaluation(prepared(tmp_path, lines, Wanted(), "jsonl"), report).check(
+        "b", renderer, 500, tuned=False, shots=[0, 4]
+    )
 
 
 def test_the_rejected_reply_has_to_fit(tmp_path, renderer, report):

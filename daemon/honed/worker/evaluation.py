@@ -46,6 +46,7 @@ _MAX_EARLIER_ROWS = 500
 _SPARE_TOKENS = 4
 _MAX_REPLY_TOKENS = 512
 _DROP_LONG = "Shorten them, or add the data set again with this model and --drop-long."
+_LEAVE_OUT = "It is shown all labels or keys in its prompt; leave it out (when tuning: --skip-evaluation)."
 _LONGEST_REPLIES = 100  # the longest in tokens is among the longest in characters
 
 
@@ -112,17 +113,15 @@ class Evaluation:
             longest = list(map(max, longest, rejected))
         elif self._data.labels:
             longest = [max(len(label) for label in self._labels(renderer))] * len(rows)
-        prompts = self._prompts(renderer, rows, tuned=tuned)
-        needed = [len(prompt) + reply for prompt, reply in zip(prompts, longest, strict=True)]
-        what = f"test row(s), as {name} is asked for them,"
-        if not tuned:
-            remedy = "Its prompt lists the labels or keys; leave it out (--skip-evaluation when tuning)."
-            require_fit(what, needed, context_length, remedy)
+        for bare, remedy in ((True, _DROP_LONG),) if tuned else ((True, _DROP_LONG), (False, _LEAVE_OUT)):
+            prompts = self._prompts(renderer, rows, tuned=bare)
+            needed = [len(prompt) + reply for prompt, reply in zip(prompts, longest, strict=True)]
+            require_fit(f"test row(s), as {name} is asked for them,", needed, context_length, remedy)
+        if tuned:
+            for source, examples, _ in self._sources[1:]:
+                require_fit(f"row(s) of {source}", list(map(len, renderer.examples(examples))), context_length)
+        elif self._takes_shots:
             self._split_train(shots)
-            return
-        require_fit(what, needed, context_length)
-        for source, examples, _ in self._sources[1:]:
-            require_fit(f"row(s) of {source}", list(map(len, renderer.examples(examples))), context_length)
 
     def untuned(
         self,
@@ -135,12 +134,12 @@ class Evaluation:
     ) -> None:
         """Asks a base zero-shot and with worked examples, the best of `shots` where several are given."""
         runtime = f"torch {str(predictor.dtype).removeprefix('torch.')}"
-        first = f"{name} zero-shot" if self._takes_shots else name
-        self.asked(predictor, renderer, Who(first, resource, runtime, tuned=False))
         if not self._takes_shots:
+            self.asked(predictor, renderer, Who(name, resource, runtime, tuned=False))
             return
-        rows, what = self.evidence.examples, f"worked examples of {name}"
         pool, validation = self._split_train(shots)
+        self.asked(predictor, renderer, Who(f"{name} zero-shot", resource, runtime, tuned=False))
+        rows, what = self.evidence.examples, f"worked examples of {name}"
         chooser = _Shots(self._data, pool, choice, self.evidence.seed)
         count = min(shots[0] if shots else self._default_shots(), len(pool))
         if len(shots) > 1:
