@@ -1,7 +1,9 @@
 """The evaluation of a data set with the tiny model: what is asked, chosen and reported."""
 
 import json
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +17,8 @@ from honed.evaluate import Reply, Who
 from honed.template_library import BUILT_IN
 from honed.tune import base, lora
 from honed.tune.predict import TorchPredictor
+from honed.worker import evaluate
+from honed.worker.contract import EvaluateWork
 from honed.worker.evaluation import GENERAL_PROBE, Evaluation, require_fit
 from honed.worker.report import Report
 
@@ -340,3 +344,33 @@ def test_rows_of_an_earlier_data_set_have_to_fit_an_adapter(tmp_path, labelled, 
     found = evaluation(labelled, report, earlier=[{"name": "datasets/long", "folder": str(earlier.folder)}])
     found.check("base", renderer, 500, tuned=False)
     assert too_long(lambda: found.check("tuned", renderer, 500, tuned=True)) > 500
+
+
+def test_an_export_has_to_hold_the_rows_in_its_cache_before_any_subject_is_asked(
+    tmp_path, labelled, folder, report, monkeypatch
+):
+    manifest.write(labelled.folder)
+    served = tmp_path / "export"
+    shutil.copytree(folder, served)
+    for each in (folder, served):
+        manifest.write(each)
+    monkeypatch.setattr(evaluate, "open_graph", lambda *_, **__: SimpleNamespace(capacity=20))
+    subjects = [
+        {"name": "models/m", "model": str(folder), "adapter": "", "export": ""},
+        {"name": "exports/e", "model": str(folder), "adapter": "", "export": str(served)},
+    ]
+    work = EvaluateWork(
+        dataset=str(labelled.folder),
+        dataset_name="datasets/d",
+        subjects=subjects,
+        shots=[],
+        shot_choice="per_label",
+        max_rows=3,
+        seed=0,
+        slice_columns=[],
+        earlier=[],
+    )
+    with pytest.raises(InvalidInput, match=r"as exports/e is asked .* context of 20 tokens") as caught:
+        evaluate.run(work, tmp_path, report)
+    assert caught.value.reason == "ROWS_TOO_LONG"
+    assert events(tmp_path, "evaluation") == []
