@@ -191,7 +191,7 @@ def test_bad_rows_are_named_by_number_and_table_and_all_at_once():
         assert [row for row, _ in error.violations] == ["row 2", "row 4", "row 5"]
         assert "'text' is empty" in error.violations[0][1]
         assert "'label'" in error.violations[1][1]
-        assert "longer than 200" in error.violations[2][1]
+        assert "longer than 200 characters; is it the right column?" in error.violations[2][1]
 
 
 def test_what_the_parser_and_the_reader_refuse_is_named_together():

@@ -15,16 +15,16 @@ def deal(kept: Kept, held_out: NDArray[np.bool_], writer: Writer, *, merge: bool
     tested, counts = np.unique(prompts[held_out], return_counts=True)
     waiting = dict(zip(tested[counts > 1].tolist(), counts[counts > 1].tolist(), strict=True)) if merge else {}
     alike: dict[int, list[Example]] = {}
-    for index, row in enumerate(kept.spooled()):
+    for index, (line, cells) in enumerate(kept.spooled()):
         if not held_out[index]:
-            writer.train(row.line)
+            writer.train(line)
             continue
-        key = int(prompts[index])
+        key, example = int(prompts[index]), kept.example(line, cells)
         if key not in waiting:
-            writer.test(row.example)
+            writer.test(example)
             continue
         examples = alike.setdefault(key, [])
-        examples.append(row.example)
+        examples.append(example)
         if len(examples) == waiting[key]:
             writer.test(_merged(examples))
             del alike[key]

@@ -70,16 +70,15 @@ class Kept:
 
     def add(self, rows: Sequence[Row]) -> None:
         """Notes, names and spools rows."""
+        prefix = self.prefix
         for row in rows:
-            name = f"{self.prefix}{row.number}{row.piece}"
+            name = f"{prefix}{row.number}{row.piece}"
             if row.piece:
                 self._pieces[len(self)] = row.piece
             self._numbers.append(row.number)
             self._rows.write(orjson.dumps(row.example.to_json() | {"row": name}, option=orjson.OPT_APPEND_NEWLINE))
-            for column, value in row.cells.items():
-                self.columns[column].add(value)
-            if sliced := {name: value for name, value in row.cells.items() if self.columns[name].may_slice}:
-                self._cells.write(orjson.dumps(sliced, option=orjson.OPT_APPEND_NEWLINE))
+            if row.cells:
+                self._note_cells(row.cells)
         self.watched = [name for name in self.watched if self.columns[name].watched]
         if rows:
             self.checks.add([row.example for row in rows], [row.group for row in rows], labelled=self._labelled)
@@ -93,13 +92,21 @@ class Kept:
         """A row's number in its table."""
         return self._numbers[index]
 
-    def spooled(self) -> Iterator["Spooled"]:
-        """The rows, read again."""
+    def spooled(self) -> Iterator[tuple[bytes, bytes]]:
+        """The rows, read again: the line of each, and that of its cells, empty where there is nothing to slice by."""
         slices = self.slices
         self._rows.seek(0)
         self._cells.seek(0)
         for line in self._rows:  # of a column that can be sliced by, every row has its cell
-            yield Spooled(line, self._cells.readline() if slices else b"", slices)
+            yield line, self._cells.readline() if slices else b""
+
+    def example(self, line: bytes, cells: bytes) -> Example:
+        """A spooled row, with the cells that an evaluation may be sliced by."""
+        example = Example.from_json(orjson.loads(line))
+        if not cells:
+            return example
+        values = orjson.loads(cells)
+        return replace(example, columns={column: values[column] for column in self.slices})
 
     def close(self) -> None:
         """Deletes the spools."""
@@ -107,19 +114,8 @@ class Kept:
             file.close()
             path.unlink()
 
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A row as it lies on disk: its line, that of its cells, and which of these an evaluation may be sliced by."""
-
-    line: bytes
-    cells: bytes
-    slices: Sequence[str]
-
-    @property
-    def example(self) -> Example:
-        example = Example.from_json(orjson.loads(self.line))
-        if not self.slices:
-            return example
-        cells = orjson.loads(self.cells)
-        return replace(example, columns={name: cells[name] for name in self.slices})
+    def _note_cells(self, cells: dict[str, str | None]) -> None:
+        for column, value in cells.items():
+            self.columns[column].add(value)
+        if sliced := {column: value for column, value in cells.items() if self.columns[column].may_slice}:
+            self._cells.write(orjson.dumps(sliced, option=orjson.OPT_APPEND_NEWLINE))

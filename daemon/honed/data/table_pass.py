@@ -95,4 +95,4 @@ class TablePass:
 
 
 def _characters(row: Row) -> int:
-    return characters(row.example) + sum(len(value or "") for value in row.cells.values())
+    return characters(row.example) + (sum(len(value or "") for value in row.cells.values()) if row.cells else 0)
