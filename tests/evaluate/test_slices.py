@@ -134,3 +134,14 @@ def test_scores_that_are_all_equal_have_no_gaps(score):
 def test_a_single_row_is_a_slice():
     (found,) = slice_scores([{"region": "north"}], [0.5], "rouge_l", seed=0)
     assert (found.rows, found.score, found.low, found.high, found.flagged) == (1, 0.5, 0.5, 0.5, False)
+
+
+def test_a_row_without_a_value_is_in_no_slice_of_that_column_and_among_the_rest():
+    columns = [{"region": "north"}] * 2 + [{"region": "south", "day": "1"}] * 2 + [{}] * 2
+    found = {each.value: each for each in slice_scores(columns, [1, 1, 0, 0, 1, 1], "accuracy", seed=0)}
+    assert {value: each.rows for value, each in found.items()} == {"north": 2, "south": 2, "1": 2}
+    assert (found["north"].score, found["north"].gap) == (1.0, pytest.approx(1 - 0.5))
+
+
+def test_without_any_value_there_is_no_slice():
+    assert slice_scores([{}, {}], [1, 0], "accuracy", seed=0) == ()

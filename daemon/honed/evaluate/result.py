@@ -95,9 +95,7 @@ class Result:
 
     def sliced(self, examples: Sequence[Example], columns: Sequence[str], seed: int) -> "Result":
         """With the main metric sliced by these columns."""
-        if not columns:
-            return self
-        cells = [{column: example.columns[column] for column in columns} for example in examples]
+        cells = [{name: value for name, value in example.columns.items() if name in columns} for example in examples]
         return replace(self, slices=slice_scores(cells, self.scores, self.main, seed, self.weights))
 
     def summary(self) -> dict[str, Any]:

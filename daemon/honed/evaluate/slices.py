@@ -42,19 +42,20 @@ def slice_scores(
     seed: int,
     weights: Sequence[float] = (),
 ) -> tuple[Slice, ...]:
-    """Slices N rows by every column; columns in the first row's order, values in alphabetical.
+    """Slices N rows by every column, the columns as they come, values in alphabetical order.
 
     The m slices with enough rows share the 5 % evenly (Bonferroni); the other slices are listed for their score.
 
     Args:
+        columns: values of each row by column; a row without one, which was merged of several, is in no slice of it.
         weights: of the rows; none if all weigh alike. An NLL per token weighs a row by its tokens.
     """
     values = np.asarray(scores, np.float64)
     weight = np.asarray(weights, np.float64) if weights else np.ones(len(values))
     chosen = [
-        (column, value, np.array([row[column] == value for row in columns]))
-        for column in columns[0]
-        for value in sorted({row[column] for row in columns})
+        (column, value, np.array([row.get(column) == value for row in columns]))
+        for column in dict.fromkeys(column for row in columns for column in row)
+        for value in sorted({row[column] for row in columns if column in row})
     ]
     tested = sum(_testable(inside) for _, _, inside in chosen)
     z = NormalDist().inv_cdf(1 - SIGNIFICANCE / max(tested, 1) / 2)
