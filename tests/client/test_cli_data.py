@@ -66,7 +66,7 @@ def test_every_option_of_a_table_arrives(hone, twin, table):
 
 def test_what_is_not_given_is_left_to_the_daemon(hone, twin, table):
     hone("data", "add", table)
-    assert [field.name for field, _ in twin.requests[0].ListFields()] == ["dataset_id"]
+    assert [field.name for field, _ in twin.requests[0].ListFields()] == ["dataset_id", "total_bytes"]
     hone("data", "add", table, "--split-long", "--model", "m")
     assert twin.requests[1].long_rows == LONG_ROWS_SPLIT
 
@@ -142,6 +142,16 @@ def test_a_data_set_is_shown_with_its_labels_its_findings_and_its_lengths(hone, 
     assert labels.splitlines() == ["LABEL   TRAIN  TEST", "praise  1,200  3", "bug     1      0"]
     assert findings.splitlines()[0] == "error    LEAKAGE: 3 test rows stand among the training rows\\x1b[2J"
     assert lengths == f"characters a row\n{HISTOGRAM}"
+
+
+def test_a_data_set_shows_what_it_was_made_with(hone, table):
+    hone("data", "add", table, "--instruction", "Sort.", "--verbalize", "bug=a defect", "--group-column", "who")
+    facts = [" ".join(line.split()) for line in hone("data", "show", "helpdesk").stdout.splitlines()]
+    assert "instruction Sort." in facts
+    assert "words for bug a defect" in facts
+    assert "split 0.2 held out, seed 0, grouped by who" in facts
+    hone("data", "add", table, "--id", "given", "--test", table)
+    assert "held out" not in hone("data", "show", "given").stdout
 
 
 def test_tokens_are_shown_where_the_upload_named_a_model(hone, table):

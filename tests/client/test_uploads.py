@@ -27,7 +27,7 @@ def test_a_table_is_streamed_in_pieces_after_its_header(tmp_path):
         "train_data",
         "test_data",
     ]
-    assert messages[0].header == header
+    assert messages[0].header == UploadDatasetHeader(dataset_id="d", total_bytes=uploads.PIECE_BYTES + 2)
     assert b"".join(message.train_data for message in messages) == train.read_bytes()
     assert messages[3].test_data == b"b"
     assert sent == [uploads.PIECE_BYTES, 1, 1]
@@ -59,7 +59,7 @@ def test_a_gguf_file_is_a_model_by_itself(tmp_path):
     file = tmp_path / "model.gguf"
     file.write_bytes(b"GGUF")
     header, chunk = uploads.model_stream(UploadModelHeader(model_id="m"), file)
-    assert header.header.model_id == "m"
+    assert header.header == UploadModelHeader(model_id="m", total_bytes=4)
     assert (chunk.chunk.file_name, chunk.chunk.data) == ("model.gguf", b"GGUF")
 
 

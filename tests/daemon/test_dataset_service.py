@@ -3,6 +3,7 @@ import threading
 
 import pytest
 from honed.daemon.rpc.datasets import DatasetService
+from honed.daemon.rpc.specs import complete_tune
 from honed.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from honed.template_library import BUILT_IN
 from honed.v1.datasets_pb2 import (
@@ -15,6 +16,7 @@ from honed.v1.datasets_pb2 import (
     UploadDatasetHeader,
     UploadDatasetRequest,
 )
+from honed.v1.jobs_pb2 import TuneSpec
 
 CLASSIFIED = {"text": Columns(names=["message"]), "label": Columns(names=["category"])}
 
@@ -46,7 +48,7 @@ async def test_a_table_goes_to_a_worker_and_what_it_makes_is_published(core, upl
     made = await upload(("train_data", b"ro"), ("train_data", b"ws"), columns=CLASSIFIED, seed=3)
     (work,) = core.supervisor.works
     assert (work.template, work.shape, work.seed) == (BUILT_IN["classify"], "table", 3)
-    assert (work.test_file, work.model, work.tokens_per_s, work.tokens_per_s_basis) == (None, None, None, "")
+    assert (work.test_file, work.model) == (None, None)
     assert (made.name, made.owner, made.digest, made.train_rows) == ("datasets/d", "owner", "cd" * 32, 80)
     stored = core.resources.get("datasets/d")
     assert (core.state.path / stored.folder / "rows").read_bytes() == b"rows"
@@ -101,19 +103,23 @@ async def test_words_for_labels_are_refused_where_there_are_none(core, upload):
     assert core.supervisor.works == []
 
 
-async def test_the_tuning_time_is_estimated_from_the_newest_tuning_of_the_same_model(core, upload, publish):
+async def test_the_tuning_time_is_estimated_from_the_newest_tuning_of_the_same_model(
+    core, upload, publish, dataset_facts
+):
     publish("models/m")
     publish("models/n")
-    await upload(model="models/m")
-    assert (core.supervisor.works[-1].tokens_per_s, core.supervisor.works[-1].tokens_per_s_basis) == (None, "")
-    for name, model, speed in (("a", "m", 100.0), ("b", "m", 755.6), ("c", "n", 5.0)):
+    dataset_facts["report"]["tokens"] = {"model": "models/m", "row": {"total": 1000}}
+    tokens = (await upload(model="models/m")).report.tokens
+    assert not tokens.HasField("tuning_time")
+    assert "nothing was tuned here yet" in tokens.tuning_time_basis
+    for name, model, speed in (("a", "m", 100.0), ("b", "m", 50.4), ("c", "n", 5.0)):
         publish(f"adapters/{name}", (f"models/{model}",), training={"tokens_per_s": speed})
     core.resources.delete("datasets/d")
-    await upload(model="models/m")
-    work = core.supervisor.works[-1]
-    assert (work.model, work.model_name) == (core.folder("models/m"), "models/m")
-    assert work.tokens_per_s == 755.6
-    assert work.tokens_per_s_basis == "adapters/b was tuned here at 756 tokens/s"
+    tokens = (await upload(model="models/m")).report.tokens
+    assert core.supervisor.works[-1].model == core.folder("models/m")
+    epochs = complete_tune(TuneSpec())["epochs"]
+    assert tokens.tuning_time.seconds == round(1000 * epochs / 50.4)
+    assert tokens.tuning_time_basis == f"adapters/b was tuned here at 50 tokens/s; {epochs:g} epochs"
 
 
 async def test_a_data_set_does_not_hold_the_model_it_was_measured_with(core, upload, publish):

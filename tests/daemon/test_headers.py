@@ -2,10 +2,8 @@ import math
 
 import pytest
 from honed.daemon.rpc.headers import complete_header, require_labels
-from honed.daemon.rpc.specs import complete_tune
 from honed.errors import InvalidInput
 from honed.v1.datasets_pb2 import Columns, FileFormat, Shape, UploadDatasetHeader
-from honed.v1.jobs_pb2 import TuneSpec
 
 FORMATS, SHAPES = FileFormat.DESCRIPTOR.values_by_name, Shape.DESCRIPTOR.values_by_name
 CLASSIFIED = {"text": Columns(names=["message"]), "label": Columns(names=["category"])}
@@ -38,7 +36,6 @@ def test_nothing_given_leaves_everything_to_detection_and_defaults():
         "id_column": None,
         "model_name": "",
         "long_rows": "refuse",
-        "epochs": complete_tune(TuneSpec())["epochs"],
     }
     assert header.template == ""
 
@@ -61,7 +58,6 @@ def test_what_is_given_reaches_the_worker():
             long_rows="LONG_ROWS_DROP",
         )
     )
-    del settings["epochs"]
     assert settings == {
         "format": "parquet",
         "shape": "table",

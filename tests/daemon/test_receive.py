@@ -32,6 +32,16 @@ def test_all_files_together_have_a_limit(receiver):
     assert caught.value.reason == "UPLOAD_TOO_LARGE"
 
 
+async def test_an_upload_brings_what_it_announced_or_is_refused(receiver):
+    receiver.write("a", b"1234")
+    await receiver.finish(4)
+    await receiver.finish(None)
+    for announced in (3, 5):
+        with pytest.raises(InvalidInput, match="4 bytes") as caught:
+            await receiver.finish(announced)
+        assert caught.value.reason == "UPLOAD_INCOMPLETE"
+
+
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../a", "a\\b", "a:b", "a\0", "a\n", "x" * 201])
 def test_a_name_never_becomes_a_path(receiver, name, tmp_path):
     with pytest.raises(InvalidInput) as caught:

@@ -129,6 +129,8 @@ def test_near_leaks_name_the_test_row_whichever_came_first():
     assert found(rows, tested=[0])["LEAKAGE_NEAR"].rows == ("row 0",)
     assert found(rows, tested=[1])["LEAKAGE_NEAR"].rows == ("row 1",)
     assert "LEAKAGE_NEAR" not in found(rows, tested=[0, 1])
+    for drawn in (True, False):  # a given test table is not drawn otherwise by grouping
+        assert ("--group-column" in found(rows, tested=[0], drawn=drawn)["LEAKAGE_NEAR"].message) is drawn
 
 
 def test_near_duplicates_are_shown_by_an_example():

@@ -122,6 +122,7 @@ def test_after_broken_quoting_the_row_is_named_and_nothing_more_is_read(read, qu
         (b"text,label\n", "TABLE_EMPTY", "no row"),
         (b"text,label,text\na,x,b\n", "HEADER_DUPLICATE", "'text'"),
         (b'"text,label\na,x\n', "HEADER_INVALID", "header"),
+        (b"text," + b"x" * 201 + b"\na,x\n", "HEADER_INVALID", "more than 200 characters"),
         (b"text,label\n\xe9,x\n", "ENCODING_INVALID", "line 2 is not UTF-8: byte 0xe9 at position 1"),
         (b"text,label\na\0,x\n", "ENCODING_INVALID", "line 2 contains a NUL"),
         ("text,label\na,x\n".encode("utf-16"), "ENCODING_INVALID", "line 1 begins with the byte order mark of UTF-16"),

@@ -98,8 +98,10 @@ def test_the_pieces_of_a_text_stay_on_one_side():
 
 def test_only_bare_text_can_be_cut():
     error = refusal(LONG, wanted=LABELLED, model=tiny(128, "split"))
-    assert [row for row, _ in error.violations] == ["row 4", "row 8"]
-    assert "only bare text can be split" in error.violations[0][1]
+    assert [field for field, _ in error.violations] == ["header.long_rows"]
+    assert "only bare text can be split" in error.message
+    fitting = refusal(ROWS, wanted=LABELLED, model=tiny(128, "split"))
+    assert fitting.message == error.message
 
 
 def test_rows_that_hold_a_control_token_of_the_model_are_named():

@@ -56,6 +56,11 @@ FILES = {
     "json: NUL": (with_row("json", "@").replace(b"@", b"\0"), "ROWS_INVALID", ["row 5", "control character"]),
     "json: NUL as an escape": (with_row("json", "a\0b"), "ROWS_INVALID", ["row 5", "NUL"]),
     "parquet: NUL": (with_row("parquet", "a\0b"), "ROWS_INVALID", ["row 5", "NUL"]),
+    "csv: a name without end": (
+        b"prompt,completion," + b"x" * 6000 + b"\na,b,c\n",
+        "HEADER_INVALID",
+        ["200 characters"],
+    ),
     "csv: a column twice": (b"prompt,completion,prompt\na,b,c\n", "HEADER_DUPLICATE", ["'prompt'"]),
     "tsv: a column twice": (b"prompt\tcompletion\tprompt\na\tb\tc\n", "HEADER_DUPLICATE", ["'prompt'"]),
     "jsonl: a key twice": (

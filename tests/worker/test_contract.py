@@ -62,9 +62,6 @@ INGEST = IngestWork(
     model="m",
     model_name="models/m",
     long_rows="drop",
-    epochs=3.0,
-    tokens_per_s=None,
-    tokens_per_s_basis="",
 )
 EVALUATE = EvaluateWork(
     dataset="d",

@@ -40,9 +40,6 @@ def work(tmp_path):
         model=None,
         model_name="",
         long_rows="refuse",
-        epochs=2.0,
-        tokens_per_s=None,
-        tokens_per_s_basis="",
     )
 
 
@@ -125,17 +122,6 @@ def test_tokens_are_counted_for_the_model_that_is_named(run, work, tiny_llama, r
     tokens = result["facts"]["report"]["tokens"]
     assert (tokens["model"], tokens["context_length"], tokens["too_long"]) == ("models/tiny", 512, 0)
     assert tokens["row"]["total"] == sum(map(len, rows))
-    assert "tuning_time" not in tokens
-    assert "nothing was tuned here yet" in tokens["tuning_time_basis"]
-
-
-def test_the_time_of_tuning_is_told_from_the_speed_of_an_earlier_one(run, work, tiny_llama):
-    basis = "adapters/x was tuned here at 50 tokens/s"
-    result, _ = run(texts(work, tiny_llama, tokens_per_s=50.0, tokens_per_s_basis=basis))
-    tokens = result["facts"]["report"]["tokens"]
-    message = json_format.ParseDict(tokens, datasets_pb2.TokenStatistics())
-    assert abs(message.tuning_time.seconds - tokens["row"]["total"] * 2.0 / 50) <= 0.5
-    assert message.tuning_time_basis == f"{basis}; 2 epochs"
 
 
 def test_rows_that_are_longer_than_the_models_context_are_refused_left_out_or_cut(run, work, tiny_llama, tmp_path):

@@ -30,7 +30,7 @@ def dataset_stream(
     Raises:
         OSError: A file does not exist or cannot be read.
     """
-    _check_readable([Path(path) for path in (train, test) if path is not None])
+    header.total_bytes = _total_bytes([Path(path) for path in (train, test) if path is not None])
 
     def messages() -> Iterator[UploadDatasetRequest]:
         yield UploadDatasetRequest(header=header)
@@ -55,7 +55,7 @@ def model_stream(
         OSError: A file does not exist or cannot be read.
     """
     files = model_files(path)
-    _check_readable(files)
+    header.total_bytes = _total_bytes(files)
 
     def messages() -> Iterator[UploadModelRequest]:
         yield UploadModelRequest(header=header)
@@ -93,11 +93,13 @@ def _is_prose(name: str) -> bool:
     return name.startswith(("README", "LICENSE")) or name.endswith(".md")
 
 
-def _check_readable(files: Sequence[Path]) -> None:
-    """Opens each file once: an error while the stream is under way would reach the caller as a broken call."""
+def _total_bytes(files: Sequence[Path]) -> int:
+    """The size of all files. Each is opened: an error in the middle of a stream would look like a broken call."""
+    total = 0
     for file in files:
-        with file.open("rb"):
-            pass
+        with file.open("rb") as opened:
+            total += os.fstat(opened.fileno()).st_size
+    return total
 
 
 def _pieces(file: Path, on_bytes: OnBytes | None) -> Iterator[bytes]:

@@ -35,11 +35,6 @@ class BoundTemplate:
     label_of: dict[str, str] = field(default_factory=dict[str, str], init=False, repr=False, compare=False)
 
     @property
-    def labelled(self) -> bool:
-        """Whether the reply is one of a closed set of labels."""
-        return self.template.task == "classify"
-
-    @property
     def source_columns(self) -> tuple[str, ...]:
         """Every column that fills a slot, once."""
         return tuple(dict.fromkeys(column for columns in self.columns.values() for column in columns))

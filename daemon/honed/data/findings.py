@@ -53,7 +53,7 @@ def findings(
         name: what to call a row, by its index in the checks.
         columns: what was noted of the columns that nothing is made of.
         merged: whether test rows of one prompt become one.
-        drawn: whether rows were to be held out.
+        drawn: whether test rows were to be drawn; else they were given, or none were wanted.
     """
 
     def of_rows(severity: Severity, code: str, rows: Rows | Sequence[int], message: str) -> list[Finding]:
@@ -88,8 +88,8 @@ def findings(
         "warning",
         "LEAKAGE_NEAR",
         [row for _, row in checks.near.leaks(held_out) if not leaked[row]],
-        "test row(s) ask nearly what a training row asks: figures on them are too kind. Remove "
-        "them, or have the split keep related rows together (--group-column).",
+        "test row(s) ask nearly what a training row asks: figures on them are too kind. Remove them"
+        + (", or have the split keep related rows together (--group-column)." if drawn else "."),
     )
     if unchecked := len(checks) - checks.compared:
         message = (

@@ -80,7 +80,7 @@ class Intake:
             "test_rows": writer.test_rows,
             "labels": labels,
             "slice_columns": kept.slices,
-            "report": report(kept, held_out, reader, long_rows, drawn=test_fraction > 0),
+            "report": report(kept, held_out, reader, long_rows, drawn=test_file is None and test_fraction > 0),
         }
 
 

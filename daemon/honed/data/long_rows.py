@@ -47,6 +47,11 @@ class LongRows:
     """
 
     def __init__(self, model: IntakeModel, task: Task) -> None:
+        """Raises InvalidInput if rows of this task cannot be split and were to be."""
+        if model.long_rows == "split" and task != "text":
+            raise InvalidInput.of_field(
+                "header.long_rows", "only bare text can be split (--split-long); leave long rows out (--drop-long)"
+            )
         self.dropped_labels: set[str] = set()
         self._model = model
         self._task = task
@@ -97,11 +102,10 @@ class LongRows:
             if self._task == "classify" and len(self.dropped_labels) < MAX_LABELS:
                 self.dropped_labels.add(row.example.reply)
             return []
-        if model.long_rows == "refuse" or not bare:
-            only = "only bare text can be split; " if model.long_rows == "split" else ""
+        if model.long_rows == "refuse":
             more = " or cut them (--split-long)" if bare else ""
             raise BadRow(
-                f"{measure.longest} tokens, more than the {model.context_length} that {model.name} takes; {only}"
+                f"{measure.longest} tokens, more than the {model.context_length} that {model.name} takes; "
                 f"shorten it, or leave such rows out (--drop-long){more}"
             )
         texts = cut(row.example.reply, model.renderer, model.context_length)

@@ -11,6 +11,7 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 MAX_ROW_BYTES = 1 << 20
 MAX_COLUMNS = 1000
+MAX_COLUMN_CHARACTERS = 200
 MAX_DEPTH = 32
 MAX_ROWS = 5_000_000
 
@@ -39,12 +40,19 @@ def quoted(names: tuple[str, ...]) -> str:
 
 
 def check_columns(columns: tuple[str, ...], file: str) -> None:
-    """Raises InvalidInput unless there are few enough columns, each with a name of its own."""
+    """Raises InvalidInput unless there are few enough columns, each with a short name of its own."""
     if len(columns) > MAX_COLUMNS:
         raise InvalidInput(
             f"{file}: there are {len(columns)} columns; at most {MAX_COLUMNS} are allowed. Leave some out.",
             reason="TABLE_TOO_WIDE",
             limit_columns=MAX_COLUMNS,
+        )
+    long = tuple(column for column in columns if len(column) > MAX_COLUMN_CHARACTERS)
+    if long:
+        raise InvalidInput(
+            f"{file}: the columns {quoted(long)} have names of more than {MAX_COLUMN_CHARACTERS} characters; rename "
+            "them. Does the table have a header?",
+            reason="HEADER_INVALID",
         )
     twice = tuple(sorted({column for column in columns if columns.count(column) > 1}))
     if twice:

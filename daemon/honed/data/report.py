@@ -18,7 +18,7 @@ def report(
 
     Args:
         held_out: [N] True for the test rows.
-        drawn: whether rows were to be held out.
+        drawn: whether test rows were to be drawn.
     """
     checks = kept.checks
     unused = {name: column for name, column in kept.columns.items() if name != reader.group_column}

@@ -29,7 +29,7 @@ def untuned_prompt(
         shots: training rows, in the order in which they are shown; empty for zero-shot.
     """
     instruction = example.messages[0].content if example.messages[0].role == "system" else ""
-    if bound is not None and bound.labelled:
+    if bound is not None and bound.template.task == "classify":
         instruction = f"{instruction} Answer with exactly one of these labels and nothing else: {', '.join(labels)}."
     elif bound is not None and bound.reply_keys:
         instruction = f"{instruction} Answer with a JSON object of exactly these keys and nothing else: "

@@ -60,9 +60,6 @@ class IngestWork(Work):
     model: str | None
     model_name: str
     long_rows: Literal["refuse", "drop", "split"]
-    epochs: float
-    tokens_per_s: float | None
-    tokens_per_s_basis: str
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,6 @@ def run(work: IngestWork, output: Path, report: Report) -> dict[str, Any]:
         work.test_fraction,
         work.seed,
     )
-    if tokens := facts["report"].get("tokens"):
-        _estimate(tokens, work)
     return {"digest": facts.pop("digest"), "size_bytes": manifest.write(folder).size_bytes, "facts": facts}
 
 
@@ -45,12 +43,3 @@ def _model(work: IngestWork) -> IntakeModel | None:
     folder = Path(work.model)
     context_length = json.loads((folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
     return IntakeModel(work.model_name, Renderer.load(folder), context_length, work.long_rows)
-
-
-def _estimate(tokens: dict[str, Any], work: IngestWork) -> None:
-    """The time that tuning with the defaults will take, from what tuning here has taken."""
-    if work.tokens_per_s is None:
-        tokens["tuning_time_basis"] = "nothing was tuned here yet that it could be told from"
-    else:
-        tokens["tuning_time"] = f"{tokens['row']['total'] * work.epochs / work.tokens_per_s:.0f}s"
-        tokens["tuning_time_basis"] = f"{work.tokens_per_s_basis}; {work.epochs:g} epochs"

@@ -239,7 +239,7 @@ class UploadDatasetRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadDatasetHeader, _Mapping]] = ..., train_data: _Optional[bytes] = ..., test_data: _Optional[bytes] = ...) -> None: ...
 
 class UploadDatasetHeader(_message.Message):
-    __slots__ = ("dataset_id", "format", "shape", "test_fraction", "seed", "template", "columns", "parameters", "verbalizer", "instruction", "group_column", "model", "long_rows", "id_column")
+    __slots__ = ("dataset_id", "format", "shape", "test_fraction", "seed", "template", "columns", "parameters", "verbalizer", "instruction", "group_column", "model", "long_rows", "id_column", "total_bytes")
     class ColumnsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -275,6 +275,7 @@ class UploadDatasetHeader(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     LONG_ROWS_FIELD_NUMBER: _ClassVar[int]
     ID_COLUMN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     dataset_id: str
     format: FileFormat
     shape: Shape
@@ -289,7 +290,8 @@ class UploadDatasetHeader(_message.Message):
     model: str
     long_rows: LongRows
     id_column: str
-    def __init__(self, dataset_id: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., test_fraction: _Optional[float] = ..., seed: _Optional[int] = ..., template: _Optional[str] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., verbalizer: _Optional[_Mapping[str, str]] = ..., instruction: _Optional[str] = ..., group_column: _Optional[str] = ..., model: _Optional[str] = ..., long_rows: _Optional[_Union[LongRows, str]] = ..., id_column: _Optional[str] = ...) -> None: ...
+    total_bytes: int
+    def __init__(self, dataset_id: _Optional[str] = ..., format: _Optional[_Union[FileFormat, str]] = ..., shape: _Optional[_Union[Shape, str]] = ..., test_fraction: _Optional[float] = ..., seed: _Optional[int] = ..., template: _Optional[str] = ..., columns: _Optional[_Mapping[str, Columns]] = ..., parameters: _Optional[_Mapping[str, str]] = ..., verbalizer: _Optional[_Mapping[str, str]] = ..., instruction: _Optional[str] = ..., group_column: _Optional[str] = ..., model: _Optional[str] = ..., long_rows: _Optional[_Union[LongRows, str]] = ..., id_column: _Optional[str] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class GetDatasetRequest(_message.Message):
     __slots__ = ("name",)

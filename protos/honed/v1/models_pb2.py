@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from honed.v1 import jobs_pb2 as honed_dot_v1_dot_jobs__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15honed/v1/models.proto\x12\x08honed.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13honed/v1/jobs.proto\"\xf3\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x15\n\rsource_format\x18\x06 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x0e\n\x06layers\x18\t \x01(\x05\x12\x13\n\x0bhidden_size\x18\n \x01(\x05\x12\x17\n\x0f\x61ttention_heads\x18\x0b \x01(\x05\x12\x17\n\x0fkey_value_heads\x18\x0c \x01(\x05\x12\x17\n\x0fvocabulary_size\x18\r \x01(\x05\x12\x16\n\x0e\x63ontext_length\x18\x0e \x01(\x05\x12\x12\n\nsize_bytes\x18\x0f \x01(\x03\x12:\n\x0esource_digests\x18\x10 \x03(\x0b\x32\".honed.v1.Model.SourceDigestsEntry\x12\x18\n\x10\x63onversion_error\x18\x12 \x01(\x01\x12\x16\n\x0eserving_export\x18\x11 \x01(\t\x1a\x34\n\x12SourceDigestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x12ImportModelRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"t\n\x12UploadModelRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.honed.v1.UploadModelHeaderH\x00\x12$\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x13.honed.v1.FileChunkH\x00\x42\t\n\x07payload\"\xa6\x01\n\x11UploadModelHeader\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12H\n\x0f\x65xpected_sha256\x18\x02 \x03(\x0b\x32/.honed.v1.UploadModelHeader.ExpectedSha256Entry\x1a\x35\n\x13\x45xpectedSha256Entry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\",\n\tFileChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"N\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.honed.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xce\x02\n\x0cModelService\x12:\n\x0bImportModel\x12\x1c.honed.v1.ImportModelRequest\x1a\r.honed.v1.Job\x12<\n\x0bUploadModel\x12\x1c.honed.v1.UploadModelRequest\x1a\r.honed.v1.Job(\x01\x12\x36\n\x08GetModel\x12\x19.honed.v1.GetModelRequest\x1a\x0f.honed.v1.Model\x12G\n\nListModels\x12\x1b.honed.v1.ListModelsRequest\x1a\x1c.honed.v1.ListModelsResponse\x12\x43\n\x0b\x44\x65leteModel\x12\x1c.honed.v1.DeleteModelRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15honed/v1/models.proto\x12\x08honed.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13honed/v1/jobs.proto\"\xf3\x03\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\x0e\n\x06\x64igest\x18\x05 \x01(\t\x12\x15\n\rsource_format\x18\x06 \x01(\t\x12\x14\n\x0c\x61rchitecture\x18\x07 \x01(\t\x12\x12\n\nparameters\x18\x08 \x01(\x03\x12\x0e\n\x06layers\x18\t \x01(\x05\x12\x13\n\x0bhidden_size\x18\n \x01(\x05\x12\x17\n\x0f\x61ttention_heads\x18\x0b \x01(\x05\x12\x17\n\x0fkey_value_heads\x18\x0c \x01(\x05\x12\x17\n\x0fvocabulary_size\x18\r \x01(\x05\x12\x16\n\x0e\x63ontext_length\x18\x0e \x01(\x05\x12\x12\n\nsize_bytes\x18\x0f \x01(\x03\x12:\n\x0esource_digests\x18\x10 \x03(\x0b\x32\".honed.v1.Model.SourceDigestsEntry\x12\x18\n\x10\x63onversion_error\x18\x12 \x01(\x01\x12\x16\n\x0eserving_export\x18\x11 \x01(\t\x1a\x34\n\x12SourceDigestsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"H\n\x12ImportModelRequest\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"t\n\x12UploadModelRequest\x12-\n\x06header\x18\x01 \x01(\x0b\x32\x1b.honed.v1.UploadModelHeaderH\x00\x12$\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x13.honed.v1.FileChunkH\x00\x42\t\n\x07payload\"\xd0\x01\n\x11UploadModelHeader\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12H\n\x0f\x65xpected_sha256\x18\x02 \x03(\x0b\x32/.honed.v1.UploadModelHeader.ExpectedSha256Entry\x12\x18\n\x0btotal_bytes\x18\x03 \x01(\x03H\x00\x88\x01\x01\x1a\x35\n\x13\x45xpectedSha256Entry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0e\n\x0c_total_bytes\",\n\tFileChunk\x12\x11\n\tfile_name\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"N\n\x12ListModelsResponse\x12\x1f\n\x06models\x18\x01 \x03(\x0b\x32\x0f.honed.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x12\x44\x65leteModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xce\x02\n\x0cModelService\x12:\n\x0bImportModel\x12\x1c.honed.v1.ImportModelRequest\x1a\r.honed.v1.Job\x12<\n\x0bUploadModel\x12\x1c.honed.v1.UploadModelRequest\x1a\r.honed.v1.Job(\x01\x12\x36\n\x08GetModel\x12\x19.honed.v1.GetModelRequest\x1a\x0f.honed.v1.Model\x12G\n\nListModels\x12\x1b.honed.v1.ListModelsRequest\x1a\x1c.honed.v1.ListModelsResponse\x12\x43\n\x0b\x44\x65leteModel\x12\x1c.honed.v1.DeleteModelRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPLOADMODELREQUEST']._serialized_start=694
   _globals['_UPLOADMODELREQUEST']._serialized_end=810
   _globals['_UPLOADMODELHEADER']._serialized_start=813
-  _globals['_UPLOADMODELHEADER']._serialized_end=979
-  _globals['_UPLOADMODELHEADER_EXPECTEDSHA256ENTRY']._serialized_start=926
-  _globals['_UPLOADMODELHEADER_EXPECTEDSHA256ENTRY']._serialized_end=979
-  _globals['_FILECHUNK']._serialized_start=981
-  _globals['_FILECHUNK']._serialized_end=1025
-  _globals['_GETMODELREQUEST']._serialized_start=1027
-  _globals['_GETMODELREQUEST']._serialized_end=1058
-  _globals['_LISTMODELSREQUEST']._serialized_start=1060
-  _globals['_LISTMODELSREQUEST']._serialized_end=1118
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1120
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1198
-  _globals['_DELETEMODELREQUEST']._serialized_start=1200
-  _globals['_DELETEMODELREQUEST']._serialized_end=1234
-  _globals['_MODELSERVICE']._serialized_start=1237
-  _globals['_MODELSERVICE']._serialized_end=1571
+  _globals['_UPLOADMODELHEADER']._serialized_end=1021
+  _globals['_UPLOADMODELHEADER_EXPECTEDSHA256ENTRY']._serialized_start=952
+  _globals['_UPLOADMODELHEADER_EXPECTEDSHA256ENTRY']._serialized_end=1005
+  _globals['_FILECHUNK']._serialized_start=1023
+  _globals['_FILECHUNK']._serialized_end=1067
+  _globals['_GETMODELREQUEST']._serialized_start=1069
+  _globals['_GETMODELREQUEST']._serialized_end=1100
+  _globals['_LISTMODELSREQUEST']._serialized_start=1102
+  _globals['_LISTMODELSREQUEST']._serialized_end=1160
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1162
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1240
+  _globals['_DELETEMODELREQUEST']._serialized_start=1242
+  _globals['_DELETEMODELREQUEST']._serialized_end=1276
+  _globals['_MODELSERVICE']._serialized_start=1279
+  _globals['_MODELSERVICE']._serialized_end=1613
 # @@protoc_insertion_point(module_scope)

@@ -77,7 +77,7 @@ class UploadModelRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadModelHeader, _Mapping]] = ..., chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class UploadModelHeader(_message.Message):
-    __slots__ = ("model_id", "expected_sha256")
+    __slots__ = ("model_id", "expected_sha256", "total_bytes")
     class ExpectedSha256Entry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -87,9 +87,11 @@ class UploadModelHeader(_message.Message):
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     MODEL_ID_FIELD_NUMBER: _ClassVar[int]
     EXPECTED_SHA256_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_BYTES_FIELD_NUMBER: _ClassVar[int]
     model_id: str
     expected_sha256: _containers.ScalarMap[str, str]
-    def __init__(self, model_id: _Optional[str] = ..., expected_sha256: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    total_bytes: int
+    def __init__(self, model_id: _Optional[str] = ..., expected_sha256: _Optional[_Mapping[str, str]] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
 class FileChunk(_message.Message):
     __slots__ = ("file_name", "data")

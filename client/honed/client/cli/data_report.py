@@ -125,6 +125,13 @@ def _facts(dataset: Dataset) -> Iterator[tuple[str, str]]:
         yield f"slot {slot}", ", ".join(columns.names)
     for name, value in sorted(dataset.parameters.items()):
         yield f"parameter {name}", value
+    if dataset.instruction:
+        yield "instruction", dataset.instruction
+    for label, words in sorted(dataset.verbalizer.items()):
+        yield f"words for {label}", words
+    if dataset.HasField("test_fraction"):
+        group = f", grouped by {dataset.group_column}" if dataset.group_column else ""
+        yield "split", f"{dataset.test_fraction:g} held out, seed {dataset.seed}{group}"
     if dataset.slice_columns:
         yield "slices", ", ".join(dataset.slice_columns)
     yield from _token_facts(dataset.report)

@@ -14,8 +14,9 @@ from honed.daemon.rpc.headers import complete_header, require_drawn_alone, requi
 from honed.daemon.rpc.names import check_name, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.daemon.rpc.receive import Receiver
+from honed.daemon.rpc.specs import EPOCHS
 from honed.daemon.store import NewResource
-from honed.errors import HonedError, InvalidInput
+from honed.errors import InvalidInput
 from honed.rpc_edge import principal
 from honed.v1 import datasets_pb2, datasets_pb2_grpc
 from honed.worker.contract import OUTPUT_FOLDER, IngestWork, PreviewWork
@@ -46,7 +47,6 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
             require_labels(header, template)
         if header.model:
             core.resources.get(header.model)
-        tokens_per_s, basis = _tuning_speed(core, header.model)
         folder = core.state.new_upload()
         try:
             await self._receive(request_iterator, header, folder)
@@ -57,11 +57,11 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
                     test_file=str(test_file) if test_file.exists() else None,
                     template=template,
                     model=core.folder(header.model) if header.model else None,
-                    tokens_per_s=tokens_per_s,
-                    tokens_per_s_basis=basis,
                     **settings,
                 )
                 result = await core.supervisor.run_once(work, core.ingest_limits, folder)
+            if tokens := result["facts"]["report"].get("tokens"):
+                tokens |= _tuning_time(core, header.model, tokens["row"]["total"])
             await self._publish(
                 folder / OUTPUT_FOLDER / "dataset",
                 NewResource(
@@ -126,6 +126,7 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
                     receiver.write("test", request.test_data)
                 else:
                     raise InvalidInput.of_field("payload", "expected train_data or test_data after the header")
+            await receiver.finish(header.total_bytes if header.HasField("total_bytes") else None)
         finally:
             receiver.close()
 
@@ -136,15 +137,18 @@ class DatasetService(datasets_pb2_grpc.DatasetServiceServicer):
         await asyncio.to_thread(core.state.publish, made, new.folder)
         try:
             core.resources.publish(new)
-        except HonedError:
+        except BaseException:  # a client that goes away now cancels the call
             await asyncio.to_thread(shutil.rmtree, core.state.path / new.folder, ignore_errors=True)
             raise
 
 
-def _tuning_speed(core: Core, model: str) -> tuple[float | None, str]:
-    """Tokens per second of the newest tuning of a model on this machine, and where that figure comes from."""
+def _tuning_time(core: Core, model: str, tokens: int) -> dict[str, str]:
+    """How long so many tokens would be tuned with the defaults, by the newest tuning of the model on this machine."""
     adapter = core.resources.newest_adapter_of(model)
     if adapter is None:
-        return None, ""
+        return {"tuning_time_basis": "nothing was tuned here yet that it could be told from"}
     tokens_per_s: float = adapter.facts["training"]["tokens_per_s"]
-    return tokens_per_s, f"{adapter.name} was tuned here at {tokens_per_s:.0f} tokens/s"
+    return {
+        "tuning_time": f"{tokens * EPOCHS / tokens_per_s:.0f}s",
+        "tuning_time_basis": f"{adapter.name} was tuned here at {tokens_per_s:.0f} tokens/s; {EPOCHS:g} epochs",
+    }

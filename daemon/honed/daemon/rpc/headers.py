@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from honed.daemon.rpc.names import check_name
 from honed.daemon.rpc.sizes import MAX_ENTRIES, MAX_NAME, MAX_TEXT, map_mistakes, text_mistakes
-from honed.daemon.rpc.specs import EPOCHS, MAX_SEED, raise_mistakes, range_mistakes
+from honed.daemon.rpc.specs import MAX_SEED, raise_mistakes, range_mistakes
 from honed.errors import InvalidInput
 from honed.v1 import datasets_pb2
 
@@ -78,7 +78,6 @@ def complete_header(header: datasets_pb2.UploadDatasetHeader) -> dict[str, Any]:
         "id_column": header.id_column if header.HasField("id_column") else None,
         "model_name": header.model,
         "long_rows": _LONG_ROWS[header.long_rows],
-        "epochs": EPOCHS,
     }
 
 

@@ -59,6 +59,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                     if request.WhichOneof("payload") != "chunk":
                         raise InvalidInput.of_field("chunk", "expected in every message after the first")
                     receiver.write(request.chunk.file_name, request.chunk.data)
+                await receiver.finish(header.total_bytes if header.HasField("total_bytes") else None)
             finally:
                 receiver.close()
             if not receiver.received:

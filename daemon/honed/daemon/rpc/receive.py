@@ -1,5 +1,6 @@
 """Files that arrive over a stream: written as they come, within limits, under names that were checked."""
 
+import asyncio
 from pathlib import Path
 from typing import BinaryIO
 
@@ -7,6 +8,7 @@ from honed.daemon.state import StateFolder
 from honed.errors import InvalidInput, NoRoom
 
 _CHECK_DISK_EVERY_BYTES = 16 << 20
+_CANCELLATION_S = 0.1
 
 
 class Receiver:
@@ -48,6 +50,27 @@ class Receiver:
             self._file.write(data)
         except OSError as error:
             raise NoRoom(f"The upload could not be written: {error.strerror}", reason="DISK_FULL") from None
+
+    async def finish(self, total_bytes: int | None) -> None:
+        """Ends an upload, which must have brought all that it announced.
+
+        grpc.aio ends the stream of a client that has gone away like one that is complete, and cancels the call a moment
+        later: nothing may come of the upload before that.
+
+        Raises:
+            InvalidInput: the upload is incomplete.
+            NoRoom: the last bytes found no room.
+        """
+        self.close()
+        await asyncio.sleep(_CANCELLATION_S)
+        if total_bytes is not None and self.received != total_bytes:
+            raise InvalidInput(
+                f"The upload brought {self.received:,} bytes of the {total_bytes:,} that it announced; send it again. "
+                "Was a file written to meanwhile?",
+                reason="UPLOAD_INCOMPLETE",
+                received_bytes=self.received,
+                total_bytes=total_bytes,
+            )
 
     def close(self) -> None:
         """Closes the current file.
