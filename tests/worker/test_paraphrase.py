@@ -134,7 +134,8 @@ def test_a_copy_is_kept_if_its_label_is_no_less_likely_among_all_labels(model, r
     assert 0 < len(expected) < len(rows)
     found = paraphrase(Mouth(model, renderer, SCRIPT), renderer, LABELLED, rows, 1, report)
     assert said(found) == expected
-    (line,) = logged(tmp_path)
+    line, *shown = logged(tmp_path)
+    assert shown == [f"row {copy.row}: {copy.messages[-1].content!r}" for _, copy in found[:3]]
     assert f"1 paraphrases of 8 of 8 training rows: 8 are usable, {len(expected)} kept" in line
 
 

@@ -26,6 +26,7 @@ _LONGEST = 3
 _SPARE_TOKENS = 8
 _ROWS_AT_ONCE = 64
 _TOLERANCE_NATS = 0.1
+_SHOWN = 3
 _QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”", "‘": "’", "«": "»", "„": "“", "「": "」"}
 
 
@@ -63,6 +64,8 @@ def paraphrase(
         f"The base was asked for {copies} paraphrases of {len(rows)} of {len(examples)} training rows: {len(made)} are "
         f"usable, {len(kept)} kept, after which it finds the right reply no less likely than after the original."
     )
+    for copy in kept[:_SHOWN]:
+        report.log(f"row {copy.row}: {copy.messages[-1].content!r}")
     return [("paraphrase", copy) for copy in kept]
 
 
