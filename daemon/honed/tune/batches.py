@@ -64,11 +64,11 @@ def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) 
     return batches
 
 
-def endless_batches(rows: Sequence[TokenizedExample], batch_size: int, seed: int) -> Iterator[Batch]:
-    """Batches of epoch after epoch."""
+def endless_batches(rows: Sequence[TokenizedExample], batch_size: int, seed: int, done: int = 0) -> Iterator[Batch]:
+    """Batches of epoch after epoch, without the first `done`."""
     lengths = [len(row) for row in rows]
-    epoch = 0
+    epoch, skipped = divmod(done, steps_per_epoch(len(rows), batch_size))
     while True:
-        for indices in epoch_order(lengths, batch_size, seed, epoch):
+        for indices in epoch_order(lengths, batch_size, seed, epoch)[skipped:]:
             yield Batch.of([rows[index] for index in indices])
-        epoch += 1
+        epoch, skipped = epoch + 1, 0

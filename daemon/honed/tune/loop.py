@@ -7,13 +7,14 @@ reply positions are multiplied by it.
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune.batches import Batch, endless_batches, steps_per_epoch
+from honed.tune.checkpoints import Checkpoints
 from honed.tune.lora import trainable_parameters
 from peft import PeftModel
 from torch import Tensor
@@ -55,14 +56,19 @@ def run(
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Step]:
     """Trains the model's adapters in place and yields after every step; `tokens` and `seconds` are sums so far.
+
+    With checkpoints the steps of an interrupted run come first, as they were, and the run goes on behind them: on the
+    same machine with the same libraries every later loss is that of a run that was never interrupted, bit for bit.
 
     The learning rate rises linearly over the warm-up and falls to 0 on a half cosine (AdamW: Loshchilov & Hutter
     2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch.
 
     Raises:
-        InvalidInput: the loss is no longer a number.
+        InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
+        Stopped: `checkpoints` were told to stop.
     """
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
     total = max(1, math.ceil(per_epoch * settings.epochs))
@@ -70,10 +76,13 @@ def run(
     parameters = trainable_parameters(model)
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     torch.manual_seed(settings.seed)
+    steps = checkpoints.resume(model, optimizer) if checkpoints else []
+    yield from (Step(**step) for step in steps)
     model.train()
-    tokens, seconds, began = 0, 0.0, time.monotonic()
-    batches = endless_batches(train, settings.batch_size, settings.seed)
-    for step, batch in zip(range(1, total + 1), batches, strict=False):
+    tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
+    began = time.monotonic()
+    batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
+    for step, batch in zip(range(len(steps) + 1, total + 1), batches, strict=False):
         rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -93,7 +102,11 @@ def run(
         seconds += time.monotonic() - began
         checked = validation and (step % per_epoch == 0 or step == total)
         validation_loss = evaluate_loss(model, validation, settings.batch_size) if checked else None
-        yield Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
+        done = Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
+        yield done
+        if checkpoints:
+            steps.append(asdict(done))
+            checkpoints.after_step(steps, model, optimizer)
         began = time.monotonic()
     model.eval()
 

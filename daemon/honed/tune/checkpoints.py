@@ -1,0 +1,72 @@
+"""When checkpoints of a run are written, and how a run goes on from the last one."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from honed.tune import checkpoint
+from torch import nn
+from torch.optim import Optimizer
+
+_EVERY_S = 30.0
+_MOST_OVERHEAD = 0.05
+
+
+class Stopped(Exception):
+    """The run was asked to stop; its last checkpoint is that of its last step."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Attributes:
+        stopping: set it to end the run behind the step that it is at, by Stopped.
+        notes: what is to be said of how the run went on.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        """`identity` is what a run must be to go on from these: its settings, data and base."""
+        self.stopping = False
+        self.notes: list[str] = []
+        self._folder = folder
+        self._identity = identity
+        self._written_at = time.monotonic()
+        self._cost_s = 0.0
+
+    def resume(self, model: nn.Module, optimizer: Optimizer) -> list[dict[str, Any]]:
+        """Puts the newest good checkpoint into model, optimiser and random generators; returns its steps, if any.
+
+        Raises:
+            InvalidInput: the checkpoint is that of another run.
+        """
+        found, wrong = checkpoint.newest(self._folder, self._identity)
+        self.notes += [f"A checkpoint was passed over: {reason}" for reason in wrong]
+        if found is None:
+            return []
+        checkpoint.restore(found, model, optimizer)
+        self.notes.append(f"The run goes on behind step {found.step}.")
+        now = checkpoint.environment()
+        if changed := [name for name, value in now.items() if found.environment.get(name) != value]:
+            was = ", ".join(f"{name} {found.environment.get(name)} (now {now[name]})" for name in changed)
+            self.notes.append(f"The checkpoint was written with {was}: the losses to come may differ in the last bits.")
+        steps: list[dict[str, Any]] = found.state["steps"]
+        return steps
+
+    def after_step(self, steps: list[dict[str, Any]], model: nn.Module, optimizer: Optimizer) -> None:
+        """Writes a checkpoint if it is time for one; that is every 30 s, or less often where writing takes longer.
+
+        Args:
+            steps: all steps so far, as JSON.
+
+        Raises:
+            Stopped: the run was asked to stop, and its checkpoint is written.
+            OSError: the disk is full; the checkpoint before is untouched.
+        """
+        began = time.monotonic()
+        if not self.stopping and began - self._written_at < max(_EVERY_S, self._cost_s / _MOST_OVERHEAD):
+            return
+        checkpoint.save(self._folder, len(steps), self._identity, {"steps": steps}, model, optimizer)
+        self._written_at = time.monotonic()
+        self._cost_s = self._written_at - began
+        if self.stopping:
+            raise Stopped
