@@ -27,7 +27,7 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Creates, watches and ends jobs.
+    """Creates, watches, pauses and ends jobs.
     """
 
     def __init__(self, channel):
@@ -61,6 +61,16 @@ class JobServiceStub:
                 request_serializer=honed_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=honed_dot_v1_dot_jobs__pb2.Job.FromString,
                 _registered_method=True)
+        self.PauseJob = channel.unary_unary(
+                '/honed.v1.JobService/PauseJob',
+                request_serializer=honed_dot_v1_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+                response_deserializer=honed_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
+        self.ResumeJob = channel.unary_unary(
+                '/honed.v1.JobService/ResumeJob',
+                request_serializer=honed_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
+                response_deserializer=honed_dot_v1_dot_jobs__pb2.Job.FromString,
+                _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/honed.v1.JobService/DeleteJob',
                 request_serializer=honed_dot_v1_dot_jobs__pb2.DeleteJobRequest.SerializeToString,
@@ -69,7 +79,7 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Creates, watches and ends jobs.
+    """Creates, watches, pauses and ends jobs.
     """
 
     def CreateJob(self, request, context):
@@ -94,14 +104,31 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def WatchJob(self, request, context):
-        """Replays a job's events after a cursor without gaps, then follows; ends after the last event.
+        """Replays a job's events after a cursor without gaps, then follows; ends after the last event. A paused job has not
+        ended: the stream goes on until it is resumed and ends, or is cancelled.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Cancels a job: at once while it waits, within one step while it runs.
+        """Cancels a job: at once while it waits or is paused, within one step while it runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseJob(self, request, context):
+        """Pauses a job and returns it once its memory is free: at once while it waits; a tuning that runs finishes its step and
+        writes a checkpoint first, other jobs start over when they are resumed. A job that ends meanwhile is returned as it
+        ended, a paused one as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeJob(self, request, context):
+        """Puts a paused job back into the queue, at its old place.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +169,16 @@ def add_JobServiceServicer_to_server(servicer, server):
                     request_deserializer=honed_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
                     response_serializer=honed_dot_v1_dot_jobs__pb2.Job.SerializeToString,
             ),
+            'PauseJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseJob,
+                    request_deserializer=honed_dot_v1_dot_jobs__pb2.PauseJobRequest.FromString,
+                    response_serializer=honed_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
+            'ResumeJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeJob,
+                    request_deserializer=honed_dot_v1_dot_jobs__pb2.ResumeJobRequest.FromString,
+                    response_serializer=honed_dot_v1_dot_jobs__pb2.Job.SerializeToString,
+            ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
                     request_deserializer=honed_dot_v1_dot_jobs__pb2.DeleteJobRequest.FromString,
@@ -156,7 +193,7 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Creates, watches and ends jobs.
+    """Creates, watches, pauses and ends jobs.
     """
 
     @staticmethod
@@ -283,6 +320,60 @@ class JobService:
             target,
             '/honed.v1.JobService/CancelJob',
             honed_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
+            honed_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/honed.v1.JobService/PauseJob',
+            honed_dot_v1_dot_jobs__pb2.PauseJobRequest.SerializeToString,
+            honed_dot_v1_dot_jobs__pb2.Job.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/honed.v1.JobService/ResumeJob',
+            honed_dot_v1_dot_jobs__pb2.ResumeJobRequest.SerializeToString,
             honed_dot_v1_dot_jobs__pb2.Job.FromString,
             options,
             channel_credentials,

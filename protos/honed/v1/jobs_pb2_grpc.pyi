@@ -28,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Creates, watches and ends jobs."""
+    """Creates, watches, pauses and ends jobs."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,15 +41,24 @@ class JobServiceStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]
     """Lists jobs, the newest first."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
-    """Replays a job's events after a cursor without gaps, then follows; ends after the last event."""
+    """Replays a job's events after a cursor without gaps, then follows; ends after the last event. A paused job has not
+    ended: the stream goes on until it is resumed and ends, or is cancelled.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]
-    """Cancels a job: at once while it waits, within one step while it runs."""
+    """Cancels a job: at once while it waits or is paused, within one step while it runs."""
+    PauseJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.PauseJobRequest, _jobs_pb2.Job]
+    """Pauses a job and returns it once its memory is free: at once while it waits; a tuning that runs finishes its step and
+    writes a checkpoint first, other jobs start over when they are resumed. A job that ends meanwhile is returned as it
+    ended, a paused one as it is.
+    """
+    ResumeJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.Job]
+    """Puts a paused job back into the queue, at its old place."""
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _empty_pb2.Empty]
     """Deletes a finished job with its events."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Creates, watches and ends jobs."""
+    """Creates, watches, pauses and ends jobs."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CreateJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
@@ -59,14 +68,23 @@ class JobServiceAsyncStub(JobServiceStub):
     ListJobs: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListJobsRequest, _jobs_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists jobs, the newest first."""
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
-    """Replays a job's events after a cursor without gaps, then follows; ends after the last event."""
+    """Replays a job's events after a cursor without gaps, then follows; ends after the last event. A paused job has not
+    ended: the stream goes on until it is resumed and ends, or is cancelled.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
-    """Cancels a job: at once while it waits, within one step while it runs."""
+    """Cancels a job: at once while it waits or is paused, within one step while it runs."""
+    PauseJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.PauseJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Pauses a job and returns it once its memory is free: at once while it waits; a tuning that runs finishes its step and
+    writes a checkpoint first, other jobs start over when they are resumed. A job that ends meanwhile is returned as it
+    ended, a paused one as it is.
+    """
+    ResumeJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
+    """Puts a paused job back into the queue, at its old place."""
     DeleteJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a finished job with its events."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Creates, watches and ends jobs."""
+    """Creates, watches, pauses and ends jobs."""
 
     @_abc_1.abstractmethod
     def CreateJob(
@@ -98,7 +116,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.WatchJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
-        """Replays a job's events after a cursor without gaps, then follows; ends after the last event."""
+        """Replays a job's events after a cursor without gaps, then follows; ends after the last event. A paused job has not
+        ended: the stream goes on until it is resumed and ends, or is cancelled.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -106,7 +126,26 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
-        """Cancels a job: at once while it waits, within one step while it runs."""
+        """Cancels a job: at once while it waits or is paused, within one step while it runs."""
+
+    @_abc_1.abstractmethod
+    def PauseJob(
+        self,
+        request: _jobs_pb2.PauseJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Pauses a job and returns it once its memory is free: at once while it waits; a tuning that runs finishes its step and
+        writes a checkpoint first, other jobs start over when they are resumed. A job that ends meanwhile is returned as it
+        ended, a paused one as it is.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeJob(
+        self,
+        request: _jobs_pb2.ResumeJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.Job, _abc.Awaitable[_jobs_pb2.Job]]:
+        """Puts a paused job back into the queue, at its old place."""
 
     @_abc_1.abstractmethod
     def DeleteJob(
