@@ -1,5 +1,6 @@
 """Metrics, comparisons, parity and reports. Takes predictors as callables; knows neither torch nor onnxruntime."""
 
+from honed.evaluate import stored
 from honed.evaluate.comparison import Comparison
 from honed.evaluate.forgetting import Forgetting
 from honed.evaluate.metric import Metric
@@ -43,5 +44,6 @@ __all__ = [
     "of_preferences",
     "of_reading",
     "of_texts",
+    "stored",
     "write_report",
 ]

@@ -7,7 +7,6 @@ Not for several writers at once.
 """
 
 import json
-import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from honed import manifest
+from honed.durable import sync
 from honed.errors import InvalidInput
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -89,11 +89,11 @@ def save(folder: Path, step: int, identity: str, state: dict[str, Any], model: n
     (unfinished / "state.json").write_text(json.dumps(whole, default=np.ndarray.tolist), "utf-8")
     manifest.write(unfinished)
     for path in (*unfinished.iterdir(), unfinished):
-        _flush(path)
+        sync(path)
     place = folder / f"step-{step:08d}"
     shutil.rmtree(place, ignore_errors=True)
     unfinished.rename(place)
-    _flush(folder)
+    sync(folder)
     for old in _newest_first(folder)[_KEPT:]:
         shutil.rmtree(old)
 
@@ -149,11 +149,3 @@ def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:
 
 def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"), reverse=True)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

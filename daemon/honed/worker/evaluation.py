@@ -28,6 +28,7 @@ from honed.evaluate import (
     of_preferences,
     of_reading,
     of_texts,
+    stored,
     write_report,
 )
 from honed.tune.predict import TorchPredictor
@@ -178,6 +179,18 @@ class Evaluation:
             self.evidence.forgetting.append(
                 Forgetting.of(source, all_rows, name, before, after, tokens, self.evidence.seed)
             )
+
+    def kept(self) -> dict[str, Any]:
+        """What has come of asking so far, as JSON for `recall`."""
+        results = [stored.to_json(result) for result in self.evidence.results]
+        return {"results": results, "choices": self.evidence.choices}
+
+    def recall(self, kept: dict[str, Any]) -> None:
+        """Takes over what an interrupted attempt had asked."""
+        self.evidence.choices.extend(kept["choices"])
+        for result in map(stored.from_json, kept["results"]):
+            self.evidence.results.append(result)
+            self._report.evaluation(result.summary())
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the report into a new folder; returns what is published of it."""

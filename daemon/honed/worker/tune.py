@@ -1,32 +1,43 @@
 """Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves."""
 
+import hashlib
+import json
 import random
 import resource
+import signal
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate
+from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
 from honed.tune import base, lora
+from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
-from honed.worker.contract import TuneWork
+from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
 from honed.worker.evaluation import Evaluation, require_fit
+from honed.worker.kept import Kept
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
+from peft import PeftModel
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
-    """Writes output/adapter."""
+    """Writes output/adapter. An attempt after another goes on from what that one kept in the checkpoints' folder.
+
+    Raises:
+        SystemExit: SIGTERM asked to stop, and a checkpoint is written.
+    """
     report.phase("reading data")
     model_folder = Path(work.model)
     manifest.verify(model_folder)
@@ -44,21 +55,29 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     if evaluation:
         evaluation.check("the base", renderer, context_length, tuned=False)
         evaluation.check("the adapter", renderer, context_length, tuned=True)
-    known = {example.messages for example in (*validation_examples, *data.test)}
-    added = [
-        (kind, example)
-        for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
-        if example.messages not in known and _fits(example, renderer, context_length)
-    ]
-    kinds = dict(Counter(kind for kind, _ in added))
+    kept_folder = output.parent / CHECKPOINTS_FOLDER
+    kept = Kept.load(kept_folder)
+    if kept is None:
+        known = {example.messages for example in (*validation_examples, *data.test)}
+        added = [
+            (kind, example)
+            for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
+            if example.messages not in known and _fits(example, renderer, context_length)
+        ]
+        if evaluation:
+            shots = [] if work.few_shot is None else [work.few_shot]
+            evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
+        kept = Kept(added, evaluation.kept() if evaluation else {})
+        kept.save(kept_folder)
+    elif evaluation:
+        evaluation.recall(kept.evaluation)
+    kinds = dict(Counter(kind for kind, _ in kept.added))
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
-    train += renderer.examples([example for _, example in added])
+    train += renderer.examples([example for _, example in kept.added])
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
-    if evaluation:
-        shots = [] if work.few_shot is None else [work.few_shot]
-        evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
+
     report.phase("quantising")
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
@@ -68,29 +87,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     report.phase("tuning")
     base.prepare_attention(model, longest)
-    settings = LoopSettings(
-        learning_rate=work.learning_rate,
-        epochs=work.epochs,
-        max_steps=work.max_steps,
-        batch_size=work.batch_size,
-        warmup_fraction=work.warmup_fraction,
-        max_gradient_norm=work.max_gradient_norm,
-        weight_decay=work.weight_decay,
-        seed=work.seed,
-    )
-    steps: list[Step] = []
-    for step in run_loop(adapted, train, validation, settings):
-        steps.append(step)
-        report.progress(
-            step=step.step,
-            total_steps=step.total_steps,
-            loss=step.loss,
-            validation_loss=step.validation_loss,
-            learning_rate=step.learning_rate,
-            gradient_norm=step.gradient_norm,
-            tokens_per_s=step.tokens / step.seconds,
-            eta_s=step.seconds / step.step * (step.total_steps - step.step),
-        )
+    steps = _tune(work, adapted, train, validation, Checkpoints(kept_folder, _identity(work, data, contract)), report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
     made_report: dict[str, Any] = {}
     if evaluation:
@@ -118,6 +115,52 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         "augmented_rows": kinds,
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
+
+
+def _tune(
+    work: TuneWork,
+    adapted: PeftModel,
+    train: Sequence[TokenizedExample],
+    validation: Sequence[TokenizedExample],
+    checkpoints: Checkpoints,
+    report: Report,
+) -> list[Step]:
+    """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at."""
+    settings = LoopSettings(**{each.name: getattr(work, each.name) for each in fields(LoopSettings)})
+
+    def stop(*_: object) -> None:
+        checkpoints.stopping = True
+
+    before = signal.signal(signal.SIGTERM, stop)
+    steps: list[Step] = []
+    try:
+        for step in run_loop(adapted, train, validation, settings, checkpoints):
+            while checkpoints.notes:
+                report.log(checkpoints.notes.pop(0))
+            steps.append(step)
+            report.progress(
+                step=step.step,
+                total_steps=step.total_steps,
+                loss=step.loss,
+                validation_loss=step.validation_loss,
+                learning_rate=step.learning_rate,
+                gradient_norm=step.gradient_norm,
+                tokens_per_s=step.tokens / step.seconds,
+                eta_s=step.seconds / step.step * (step.total_steps - step.step),
+            )
+    except Stopped:
+        sys.exit(0)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return steps
+
+
+def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
+    """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
+    paths = {"model", "dataset", "earlier"}
+    settings = {name: value for name, value in asdict(work).items() if name not in paths}
+    whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
+    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
 def _evaluation(work: TuneWork, data: Prepared, report: Report) -> Evaluation:
