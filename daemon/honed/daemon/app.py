@@ -76,10 +76,12 @@ async def running(config: Config) -> AsyncGenerator[Core]:
         database = Database(state.database)
         try:
             resources, templates, jobs = ResourceStore(database), TemplateStore(database), JobStore(database)
-            uploads = {str(job.work.get("source", "")) for job in jobs.live()}
-            state.remove_unknown(resources.folders(), uploads)
+            live = jobs.live()
+            uploads = {str(job.work.get("source", "")) for job in live}
+            state.remove_unknown(resources.folders(), uploads, {job.id for job in live})
             publisher = Publisher(state, resources)
             supervisor = Supervisor(state, jobs, publisher, config.cpu_threads)
+            supervisor.recover()
             engines = Engines(state, config)
             core = Core(config, state, jobs, resources, templates, supervisor, engines, datetime.now(UTC))
             server = await _start_server(core)

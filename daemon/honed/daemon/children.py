@@ -51,21 +51,27 @@ async def spawn(module: str, *arguments: str, stderr: Path, threads: int, stdout
 
 
 async def end(process: Process, grace_s: float) -> None:
-    """Asks a child's process group to end, then kills it, and waits until it is gone."""
-    signal_group(process, signal.SIGTERM)
+    """Asks a child to end, then kills what is left of its process group, and waits until it is gone."""
+    ask_to_end(process)
     try:
         await asyncio.wait_for(process.wait(), grace_s)
     except TimeoutError:
         pass
     finally:
-        signal_group(process, signal.SIGKILL)
+        kill_group(process)
     await process.wait()
 
 
-def signal_group(process: Process, number: signal.Signals) -> None:
-    """Signals a child and its own children, whether or not the child itself still runs."""
+def ask_to_end(process: Process) -> None:
+    """Sends SIGTERM to a child alone: what it still has to finish may need its own children."""
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        process.terminate()
+
+
+def kill_group(process: Process) -> None:
+    """Kills a child and its own children, whether or not the child itself still runs."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def tail(path: Path) -> str:

@@ -1,9 +1,12 @@
-"""Which job runs next, and whether another may wait: pure functions of the queue."""
+"""Which job runs next, whether another may wait, and whether one whose worker died goes on: pure functions."""
 
 from collections.abc import Sequence
 
 from honed.daemon.store import Job
 from honed.errors import Busy
+
+_MAX_DEATHS_AT_A_STEP = 3
+_MAX_DEATHS = 10
 
 
 def next_job(live: Sequence[Job]) -> Job | None:
@@ -24,3 +27,17 @@ def require_place(live: Sequence[Job], max_queued: int) -> None:
             queued=queued,
             limit=max_queued,
         )
+
+
+def give_up(deaths: Sequence[int | None]) -> str:
+    """Why a job whose workers died goes on no more; empty if it does.
+
+    `deaths` are the last steps that they had reported, None before the first; the newest is the last.
+    """
+    step = deaths[-1]
+    if deaths.count(step) >= _MAX_DEATHS_AT_A_STEP:
+        place = "before its first step" if step is None else f"after step {step}"
+        return f"It died {_MAX_DEATHS_AT_A_STEP} times {place}."
+    if len(deaths) >= _MAX_DEATHS:
+        return f"It died {len(deaths)} times in all."
+    return ""

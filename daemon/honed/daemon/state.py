@@ -7,9 +7,9 @@ import shutil
 from pathlib import Path
 
 from honed.errors import AlreadyExists, InvalidInput, NoRoom
+from honed.worker.contract import CHECKPOINTS_FOLDER
 
 PUBLISHED = ("models", "datasets", "adapters", "exports", "reports")
-SCRATCH = ("jobs", "run")
 MAX_PATH_BYTES = 85
 
 
@@ -47,9 +47,8 @@ class StateFolder:
                 f"Another honed owns the state folder {self.path}; stop it, or give another --state-dir.",
                 reason="STATE_FOLDER_IN_USE",
             ) from None
-        for name in SCRATCH:  # what an earlier daemon left half done
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        for name in (*SCRATCH, *PUBLISHED, "uploads"):
+        shutil.rmtree(self.run_folder(), ignore_errors=True)  # sockets of engines that are gone
+        for name in ("run", "jobs", "uploads", *PUBLISHED):
             (self.path / name).mkdir(mode=0o700, exist_ok=True)
 
     @property
@@ -76,7 +75,23 @@ class StateFolder:
         return folder
 
     def job_folder(self, job_id: str) -> Path:
+        """Folder of a live job; its checkpoints are kept over attempts and restarts."""
         return self.path / "jobs" / job_id
+
+    def clear_job_folder(self, job_id: str) -> Path:
+        """Makes a job's folder, or empties it of all but its checkpoints (blocking); returns it."""
+        folder = self.job_folder(job_id)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for entry in folder.iterdir():
+            if entry.is_symlink() or not entry.is_dir():
+                entry.unlink()
+            elif entry.name != CHECKPOINTS_FOLDER:
+                shutil.rmtree(entry, ignore_errors=True)
+        return folder
+
+    def remove_job_folder(self, job_id: str) -> None:
+        """Removes all that a job has left (blocking)."""
+        shutil.rmtree(self.job_folder(job_id), ignore_errors=True)
 
     def run_folder(self) -> Path:
         """Folder of the engines' sockets."""
@@ -106,14 +121,23 @@ class StateFolder:
         source.rename(self.path / place)
         sync((self.path / place).parent)
 
-    def remove_unknown(self, places: set[str], uploads: set[str]) -> None:
-        """Removes what a crash left behind: published folders and uploads that the database does not know."""
+    def remove_unknown(self, places: set[str], uploads: set[str], jobs: set[str]) -> None:
+        """Removes what a crash left behind.
+
+        Args:
+            places: published folders that the database knows.
+            uploads: paths of uploads that wait for their job.
+            jobs: ids of live jobs.
+        """
         for collection in PUBLISHED:
             for folder in (self.path / collection).iterdir():
                 if f"{collection}/{folder.name}" not in places:
                     shutil.rmtree(folder, ignore_errors=True)
         for folder in self.uploads.iterdir():
             if str(folder) not in uploads:
+                shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.path / "jobs").iterdir():
+            if folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:

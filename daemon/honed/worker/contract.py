@@ -1,7 +1,10 @@
 """What the control plane and a worker say to each other: specs, events and failures, as JSON on disk.
 
 A job folder holds `spec.json` (written once by the control plane), `events.jsonl` (appended by the worker, one event a
-line, numbered from 1) and `output/` (what the worker made; published by the control plane, never by the worker).
+line, numbered from 1) and `output/` (what the worker made; published by the control plane, never by the worker). They
+are new at each attempt. `checkpoints/` stays until the job has ended: a worker of a `resumable` kind keeps there what
+the next attempt goes on from. SIGTERM tells such a worker to finish its step, write a checkpoint and exit with status
+0, without a result or a failure; it may come more than once.
 Standard library only.
 """
 
@@ -15,6 +18,7 @@ from typing import Any, ClassVar, Literal, Self
 SPEC_FILE = "spec.json"
 EVENTS_FILE = "events.jsonl"
 OUTPUT_FOLDER = "output"
+CHECKPOINTS_FOLDER = "checkpoints"
 STDERR_FILE = "stderr.log"
 
 
@@ -29,9 +33,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class Work:
-    """Base of all specs; `kind` selects the handler."""
+    """Base of all specs; `kind` selects the handler.
+
+    Attributes:
+        resumable: whether a later attempt goes on from the checkpoints of an earlier one.
+    """
 
     kind: ClassVar[str]
+    resumable: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,7 @@ class TuneWork(Work):
     """Fine-tune; every setting is final, the defaults filled in."""
 
     kind: ClassVar[str] = "tune"
+    resumable: ClassVar[bool] = True
     model: str
     dataset: str
     base_precision: Literal["nf4", "bf16"]

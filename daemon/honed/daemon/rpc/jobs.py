@@ -1,4 +1,4 @@
-"""JobService: puts jobs into the queue, shows them, streams their events, ends them."""
+"""JobService: puts jobs into the queue, shows them, streams their events, pauses and ends them."""
 
 import secrets
 import time
@@ -92,14 +92,15 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 sent = time.monotonic()
 
     async def CancelJob(self, request: jobs_pb2.CancelJobRequest, context: Context) -> jobs_pb2.Job:
+        return self._message(await self._core.supervisor.cancel(self._live_job(request.name, "cancel")))
+
+    async def PauseJob(self, request: jobs_pb2.PauseJobRequest, context: Context) -> jobs_pb2.Job:
+        return self._message(await self._core.supervisor.pause(self._live_job(request.name, "pause")))
+
+    async def ResumeJob(self, request: jobs_pb2.ResumeJobRequest, context: Context) -> jobs_pb2.Job:
         job = self._job(request.name)
-        if job.state not in LIVE:
-            raise WrongState(
-                f"{job.name} has ended ({job.state}); there is nothing to cancel.",
-                reason="JOB_NOT_RUNNING",
-                resource=job.name,
-            )
-        return self._message(await self._core.supervisor.cancel(job))
+        self._core.state.require_room()  # a job that starts without room fails, and its checkpoints go with it
+        return self._message(self._core.supervisor.resume(job))
 
     async def DeleteJob(self, request: jobs_pb2.DeleteJobRequest, context: Context) -> empty_pb2.Empty:
         self._core.jobs.delete(self._job(request.name))
@@ -107,6 +108,16 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     def _job(self, name: str) -> Job:
         return self._core.jobs.get(check_name(name, "name", "jobs").removeprefix("jobs/"))
+
+    def _live_job(self, name: str, verb: str) -> Job:
+        job = self._job(name)
+        if job.state not in LIVE:
+            raise WrongState(
+                f"{job.name} has ended ({job.state}); there is nothing to {verb}.",
+                reason="JOB_NOT_RUNNING",
+                resource=job.name,
+            )
+        return job
 
     def _message(self, job: Job) -> jobs_pb2.Job:
         return convert.job(job, self._core.jobs.evaluations(job))

@@ -11,7 +11,7 @@ from honed.daemon.store.database import Database
 from honed.errors import AlreadyExists, Failure, NotFound, WrongState
 from honed.worker.contract import Event, now
 
-LIVE = frozenset({"QUEUED", "RUNNING"})
+LIVE = frozenset({"QUEUED", "RUNNING", "PAUSED"})  # has not ended
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,11 @@ class Makes:
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the table `jobs`; `request` is the API's own serialised spec, opaque here."""
+    """A row of the table `jobs`; `request` is the API's own serialised spec, opaque here.
+
+    Attributes:
+        deaths: for each of its workers that died, the last step it had reported, None before the first.
+    """
 
     number: int
     id: str
@@ -44,6 +48,7 @@ class Job:
     state: str
     phase: str
     attempt: int
+    deaths: tuple[int | None, ...]
     create_time: datetime
     start_time: datetime | None
     end_time: datetime | None
@@ -71,6 +76,7 @@ class Job:
             state=row["state"],
             phase=row["phase"],
             attempt=row["attempt"],
+            deaths=tuple(json.loads(row["deaths"])),
             create_time=datetime.fromisoformat(row["create_time"]),
             start_time=_time(row["start_time"]),
             end_time=_time(row["end_time"]),
@@ -158,7 +164,7 @@ class JobStore:
         return [Job.of(row) for row in self._database.rows("page_of_jobs", before=before, limit=limit)]
 
     def live(self) -> list[Job]:
-        """Queued and running jobs in the order of their creation."""
+        """Queued, running and paused jobs in the order of their creation."""
         return [Job.of(row) for row in self._database.rows("live_jobs")]
 
     def set_state(self, job: Job, state: str, failure: Failure | None = None) -> Job:
@@ -184,6 +190,12 @@ class JobStore:
         assert row is not None
         return Job.of(row)
 
+    def record_death(self, job: Job, step: int | None) -> Job:
+        """Remembers that a worker of the job died after this step, None before its first."""
+        row = self._database.row("record_death", number=job.number, step=step)
+        assert row is not None
+        return Job.of(row)
+
     def record(self, job: Job, event: Event) -> None:
         """Takes over one event of the job's worker."""
         with self._database.transaction():
@@ -206,7 +218,7 @@ class JobStore:
         """Forgets a finished job and its events.
 
         Raises:
-            WrongState: the job still waits or runs.
+            WrongState: the job has not ended.
         """
         if job.state in LIVE:
             raise WrongState(

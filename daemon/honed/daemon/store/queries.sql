@@ -15,15 +15,15 @@ SELECT * FROM jobs WHERE id = :id;
 SELECT * FROM jobs WHERE request_id = :request_id;
 
 -- name: live_job_by_target
-SELECT * FROM jobs WHERE target = :target AND state IN ('QUEUED', 'RUNNING');
+SELECT * FROM jobs WHERE target = :target AND state IN ('QUEUED', 'RUNNING', 'PAUSED');
 
 -- The newest first; `before` is the last number of the page before.
 -- name: page_of_jobs
 SELECT * FROM jobs WHERE number < :before ORDER BY number DESC LIMIT :limit;
 
--- The queue in order, and what runs.
+-- The queue in order, what runs, and what is paused.
 -- name: live_jobs
-SELECT * FROM jobs WHERE state IN ('QUEUED', 'RUNNING') ORDER BY number;
+SELECT * FROM jobs WHERE state IN ('QUEUED', 'RUNNING', 'PAUSED') ORDER BY number;
 
 -- name: set_job_state
 UPDATE jobs SET
@@ -43,13 +43,17 @@ UPDATE jobs SET phase = :phase, progress = NULL WHERE number = :number;
 -- name: set_job_progress
 UPDATE jobs SET progress = :progress WHERE number = :number;
 
+-- The worker died after the step :step, or before its first.
+-- name: record_death
+UPDATE jobs SET deaths = json_insert(deaths, '$[#]', :step) WHERE number = :number RETURNING *;
+
 -- name: delete_job
 DELETE FROM jobs WHERE number = :number;
 
 -- A live job reads this resource.
 -- name: live_job_using
 SELECT jobs.id FROM jobs JOIN job_inputs ON job_inputs.job = jobs.number
-WHERE job_inputs.resource = :resource AND jobs.state IN ('QUEUED', 'RUNNING') LIMIT 1;
+WHERE job_inputs.resource = :resource AND jobs.state IN ('QUEUED', 'RUNNING', 'PAUSED') LIMIT 1;
 
 -- name: append_event
 INSERT INTO events (job, sequence, time, kind, data)

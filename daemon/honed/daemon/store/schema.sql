@@ -10,9 +10,10 @@ CREATE TABLE jobs (
   makes       TEXT NOT NULL,                      -- JSON: folder of the output -> resource it becomes
   target      TEXT NOT NULL,                      -- name of the first resource it makes, '' for none
   request_id  TEXT UNIQUE,
-  state       TEXT NOT NULL CHECK (state IN ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
+  state       TEXT NOT NULL CHECK (state IN ('QUEUED', 'RUNNING', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
   phase       TEXT NOT NULL DEFAULT '',
   attempt     INTEGER NOT NULL DEFAULT 0,
+  deaths      TEXT NOT NULL DEFAULT '[]',         -- JSON: for each worker that died, the last step it reported, or null
   create_time TEXT NOT NULL,
   start_time  TEXT,
   end_time    TEXT,
@@ -21,7 +22,7 @@ CREATE TABLE jobs (
 ) STRICT;
 CREATE INDEX jobs_by_state ON jobs (state, number);
 -- Two live jobs never make the same resource.
-CREATE UNIQUE INDEX jobs_live_target ON jobs (target) WHERE target <> '' AND state IN ('QUEUED', 'RUNNING');
+CREATE UNIQUE INDEX jobs_live_target ON jobs (target) WHERE target <> '' AND state IN ('QUEUED', 'RUNNING', 'PAUSED');
 
 CREATE TABLE job_inputs (
   job      INTEGER NOT NULL REFERENCES jobs (number) ON DELETE CASCADE,
