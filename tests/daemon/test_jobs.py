@@ -38,6 +38,9 @@ def test_two_live_jobs_never_make_the_same(jobs, new_job):
     assert caught.value.reason == "TARGET_IN_PROGRESS"
     assert first.name in caught.value.message
     jobs.create(new_job("adapters/b"))
+    jobs.set_state(first, "PAUSED")
+    with pytest.raises(AlreadyExists, match=first.name):
+        jobs.create(new_job())
     jobs.set_state(first, "FAILED", Failure("internal", "R", "m"))
     assert jobs.create(new_job()).id != first.id
 
@@ -67,8 +70,24 @@ def test_a_job_that_starts_over_counts_its_attempts_and_forgets_its_progress(job
     assert jobs.set_state(job, "RUNNING").attempt == 2
 
 
+def test_a_paused_job_shows_how_far_it_came_until_it_is_resumed(jobs, new_job):
+    job = jobs.set_state(jobs.create(new_job()), "RUNNING")
+    jobs.record(job, Event(1, now(), "progress", {"step": 3}))
+    job = jobs.set_state(job, "PAUSED")
+    assert (job.phase, job.progress, job.attempt, job.end_time) == ("", {"step": 3}, 1, None)
+    assert jobs.set_state(job, "QUEUED").progress is None
+
+
+def test_deaths_are_kept_in_order_with_their_steps(jobs, new_job):
+    job = jobs.create(new_job())
+    assert job.deaths == ()
+    for step in (None, 7, 0, None):
+        job = jobs.record_death(job, step)
+    assert jobs.get(job.id).deaths == (None, 7, 0, None)
+
+
 @pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED", "CANCELLED"])
-@pytest.mark.parametrize("state", ["QUEUED", "RUNNING", "SUCCEEDED", "CANCELLED"])
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING", "PAUSED", "SUCCEEDED", "CANCELLED"])
 def test_a_finished_job_changes_no_more(jobs, new_job, end, state):
     job = jobs.set_state(jobs.create(new_job()), end)
     with pytest.raises(WrongState) as caught:
@@ -131,17 +150,20 @@ def test_pages_go_from_the_newest_to_the_oldest(jobs, new_job):
 
 
 def test_live_jobs_stand_in_the_order_of_their_creation(jobs, new_job):
-    first, second, third = (jobs.create(new_job(f"adapters/{name}")) for name in "abc")
+    first, second, third, fourth = (jobs.create(new_job(f"adapters/{name}")) for name in "abcd")
     jobs.set_state(second, "CANCELLED")
+    jobs.set_state(fourth, "PAUSED")
     jobs.set_state(first, "RUNNING")
-    assert [(job.id, job.state) for job in jobs.live()] == [(first.id, "RUNNING"), (third.id, "QUEUED")]
+    live = [(first.id, "RUNNING"), (third.id, "QUEUED"), (fourth.id, "PAUSED")]
+    assert [(job.id, job.state) for job in jobs.live()] == live
 
 
 def test_only_a_finished_job_can_be_deleted_and_its_events_go_with_it(jobs, new_job, database):
     job = jobs.create(new_job())
-    with pytest.raises(WrongState) as caught:
-        jobs.delete(job)
-    assert caught.value.reason == "JOB_NOT_FINISHED"
+    for live in (job, jobs.set_state(job, "RUNNING"), jobs.set_state(job, "PAUSED")):
+        with pytest.raises(WrongState) as caught:
+            jobs.delete(live)
+        assert caught.value.reason == "JOB_NOT_FINISHED"
     job = jobs.set_state(job, "CANCELLED")
     jobs.delete(job)
     assert jobs.events(job, 0) == []

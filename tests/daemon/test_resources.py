@@ -77,7 +77,7 @@ def test_a_model_goes_together_with_its_own_export_or_not_at_all(resources):
     assert [gone.name for gone in resources.delete("models/m", "exports/m")] == ["exports/m", "models/m"]
 
 
-@pytest.mark.parametrize("state", ["QUEUED", "RUNNING"])
+@pytest.mark.parametrize("state", ["QUEUED", "RUNNING", "PAUSED"])
 def test_what_a_live_job_reads_is_not_deleted(resources, jobs, new_job, state):
     resources.publish(resource("models/m"), resource("datasets/d"))
     job = jobs.create(new_job())

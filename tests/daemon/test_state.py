@@ -4,6 +4,7 @@ import stat
 import pytest
 from honed.daemon.state import MAX_PATH_BYTES, PUBLISHED, StateFolder, write_private
 from honed.errors import AlreadyExists, InvalidInput, NoRoom
+from honed.worker.contract import CHECKPOINTS_FOLDER
 
 
 @pytest.fixture
@@ -87,9 +88,26 @@ def test_a_start_clears_what_was_half_done_and_keeps_what_waits(tmp_path):
     state = StateFolder(tmp_path, 0)
     assert upload.exists()
     assert (tmp_path / "models" / "m").exists()
-    assert not job.exists()
+    assert job.exists()
     assert not list(state.run_folder().iterdir())
     state.close()
+
+
+def test_a_job_folder_is_cleared_of_all_but_its_checkpoints(state, tmp_path):
+    folder = state.clear_job_folder("abc")
+    assert mode(folder) == 0o700
+    for name in (f"{CHECKPOINTS_FOLDER}/step-1", "output/adapter"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_text("content")
+    (folder / "events.jsonl").write_text("")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "link").symlink_to(tmp_path / "elsewhere")
+    assert state.clear_job_folder("abc") == folder
+    assert [path.name for path in folder.iterdir()] == [CHECKPOINTS_FOLDER]
+    assert (folder / CHECKPOINTS_FOLDER / "step-1" / "file").read_text() == "content"
+    assert (tmp_path / "elsewhere").exists()
+    state.remove_job_folder("abc")
+    assert not folder.exists()
 
 
 def test_a_disk_below_its_reserve_takes_nothing_new(tmp_path):
@@ -121,7 +139,9 @@ def test_what_the_database_does_not_know_is_removed(state):
     for collection in PUBLISHED:
         (state.path / collection / "kept").mkdir()
         (state.path / collection / "lost").mkdir()
-    state.remove_unknown({f"{collection}/kept" for collection in PUBLISHED}, {str(known)})
+    live, ended = state.clear_job_folder("live"), state.clear_job_folder("ended")
+    state.remove_unknown({f"{collection}/kept" for collection in PUBLISHED}, {str(known)}, {"live", "without-folder"})
+    assert (live.exists(), ended.exists()) == (True, False)
     assert list(state.uploads.iterdir()) == [known]
     assert not unknown.exists()
     for collection in PUBLISHED:
