@@ -78,12 +78,13 @@ def test_a_paused_job_shows_how_far_it_came_until_it_is_resumed(jobs, new_job):
     assert jobs.set_state(job, "QUEUED").progress is None
 
 
-def test_deaths_are_kept_in_order_with_their_steps(jobs, new_job):
+def test_a_death_is_kept_with_the_training_step_before_it(jobs, new_job):
     job = jobs.create(new_job())
     assert job.deaths == ()
-    for step in (None, 7, 0, None):
-        job = jobs.record_death(job, step)
-    assert jobs.get(job.id).deaths == (None, 7, 0, None)
+    for number, data in enumerate([{"step": 3}, {"step": 7, "loss": 1.5}, {"step": 4}, {"step": 0, "loss": 0.0}]):
+        jobs.record(job, Event(number, now(), "progress", data))
+        job = jobs.record_death(job)
+    assert jobs.get(job.id).deaths == (None, 7, 7, 0)
 
 
 @pytest.mark.parametrize("end", ["SUCCEEDED", "FAILED", "CANCELLED"])

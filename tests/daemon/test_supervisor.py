@@ -159,9 +159,7 @@ async def test_a_worker_that_does_not_end_is_killed_after_a_grace_and_the_job_is
     await queue.ready()
     job = await queue.supervisor.pause(queue.job)
     assert (job.state, job.deaths) == ("PAUSED", ())
-    assert queue.told()[-1] == (
-        "No checkpoint was written; when it is resumed, the job goes on from its last checkpoint."
-    )
+    assert queue.told()[-1] == ("No checkpoint was written; when it is resumed, the job goes on from what it kept.")
     queue.supervisor.resume(job)
     assert (await queue.ended()).state == "SUCCEEDED"
 
@@ -245,10 +243,19 @@ async def test_a_dead_tuning_goes_on_and_the_third_death_at_one_step_is_the_last
     job = await queue.ended()
     assert (job.state, job.attempt, job.deaths) == ("FAILED", 3, (3, 3, 3))
     hint = "was killed by SIGKILL (the kernel kills so when memory runs out)"
-    assert queue.told()[:2] == [f"The worker {hint} after step 3; the job goes on from its last checkpoint."] * 2
+    assert queue.told()[:2] == [f"The worker {hint} after step 3; the job goes on from what it kept."] * 2
     assert job.failure.reason == "WORKER_DIED"
     assert job.failure.message == f"The worker {hint} without a result. It died 3 times after step 3."
     assert job.failure.metadata == {"stderr": "last words"}
+
+
+async def test_an_attempt_that_came_no_further_died_where_the_one_before_it_did(start, attempts):
+    attempts += ["step(6)\nsave()\ndie()", "die()", PAUSES, "die()"]
+    queue = start()
+    await queue.ready()
+    queue.supervisor.resume(await queue.supervisor.pause(queue.job))
+    job = await queue.ended()
+    assert (job.state, job.attempt, job.deaths) == ("FAILED", 4, (6, 6, 6))
 
 
 async def test_deaths_at_different_steps_do_not_end_a_tuning(start, attempts):
@@ -281,7 +288,7 @@ async def test_a_daemon_that_stops_waits_for_the_checkpoint(start, attempts):
     await queue.stop()
     assert (queue.job.state, queue.job.deaths) == ("QUEUED", ())
     assert queue.told("progress", "step") == [5]
-    assert queue.told()[-1] == "The daemon stopped; the job goes on from its last checkpoint."
+    assert queue.told()[-1] == "The daemon stopped; the job goes on from what it kept."
     queue = again(queue)
     assert ((await queue.ended()).state, queue.job.attempt) == ("SUCCEEDED", 2)
     await queue.stop()
@@ -320,6 +327,6 @@ async def test_what_an_interrupted_daemon_left_running_waits_again(start, attemp
     await queue.stop()
     jobs.set_state(queue.job, "RUNNING")
     queue = again(queue)
-    assert queue.told()[-1] == "The daemon was interrupted; the job goes on from its last checkpoint."
+    assert queue.told()[-1] == "The daemon was interrupted; the job goes on from what it kept."
     assert ((await queue.ended()).state, queue.job.deaths) == ("SUCCEEDED", ())
     await queue.stop()

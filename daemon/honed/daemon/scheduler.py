@@ -32,12 +32,16 @@ def require_place(live: Sequence[Job], max_queued: int) -> None:
 def give_up(deaths: Sequence[int | None]) -> str:
     """Why a job whose workers died goes on no more; empty if it does.
 
-    `deaths` are the last steps that they had reported, None before the first; the newest is the last.
+    `deaths` are the last steps reported by then, None before the first; the newest is the last.
     """
     step = deaths[-1]
     if deaths.count(step) >= _MAX_DEATHS_AT_A_STEP:
-        place = "before its first step" if step is None else f"after step {step}"
-        return f"It died {_MAX_DEATHS_AT_A_STEP} times {place}."
+        return f"It died {_MAX_DEATHS_AT_A_STEP} times {place(step)}."
     if len(deaths) >= _MAX_DEATHS:
         return f"It died {len(deaths)} times in all."
     return ""
+
+
+def place(step: int | None) -> str:
+    """Where a worker died, in words."""
+    return "before its first step" if step is None else f"after step {step}"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from honed.daemon import children
 from honed.daemon.publisher import Publisher
-from honed.daemon.scheduler import give_up, next_job
+from honed.daemon.scheduler import give_up, next_job, place
 from honed.daemon.state import StateFolder
 from honed.daemon.store import LIVE, Job, JobStore
 from honed.errors import Failure, HonedError, Internal, NoRoom, WrongState
@@ -50,7 +50,6 @@ class _Run:
         process: its worker, once there is one.
         wish: state that somebody asked for meanwhile.
         over: set when the job has left RUNNING and its folder is in order.
-        step: last training step that the worker reported.
         taken_bytes: how far its events have been taken over.
     """
 
@@ -59,7 +58,6 @@ class _Run:
     process: Process | None = None
     wish: Literal["PAUSED", "CANCELLED"] | None = None
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    step: int | None = None
     taken_bytes: int = 0
     result: dict[str, Any] | None = None
     failure: Failure | None = None
@@ -291,8 +289,6 @@ class Supervisor:
             elif event.kind == "failure":
                 run.failure = Failure.from_json(event.data)
             else:
-                if event.kind == "progress" and "loss" in event.data:  # others count the rows of an evaluation
-                    run.step = event.data["step"]
                 self._jobs.record(run.job, event)
                 self._announce()
 
@@ -324,11 +320,10 @@ class Supervisor:
         """The worker has died: of itself, of memory, of somebody's signal."""
         why = ""
         if WORKS[run.job.kind].resumable:
-            deaths = self._jobs.record_death(run.job, run.step).deaths
+            deaths = self._jobs.record_death(run.job).deaths
             why = give_up(deaths)
             if not why:
-                place = "before its first step" if run.step is None else f"after step {run.step}"
-                self._requeue(run.job, f"The worker {children.how_it_ended(process)} {place}")
+                self._requeue(run.job, f"The worker {children.how_it_ended(process)} {place(deaths[-1])}")
                 return
         self._end(run, "FAILED", Failure.of(_death(process, run.folder, why)))
 
@@ -340,7 +335,7 @@ class Supervisor:
         """What the next attempt does, in words."""
         checkpoints = self._state.job_folder(job.id) / CHECKPOINTS_FOLDER
         kept = WORKS[job.kind].resumable and checkpoints.is_dir() and any(checkpoints.iterdir())
-        return "goes on from its last checkpoint" if kept else "starts over"
+        return "goes on from what it kept" if kept else "starts over"
 
     def _say(self, job: Job, text: str) -> None:
         self._jobs.record(job, Event(0, now(), "log", {"text": text}))

@@ -34,7 +34,7 @@ class Job:
     """A row of the table `jobs`; `request` is the API's own serialised spec, opaque here.
 
     Attributes:
-        deaths: for each of its workers that died, the last step it had reported, None before the first.
+        deaths: for each of its workers that died, the last training step reported by then, None before the first.
     """
 
     number: int
@@ -190,9 +190,9 @@ class JobStore:
         assert row is not None
         return Job.of(row)
 
-    def record_death(self, job: Job, step: int | None) -> Job:
-        """Remembers that a worker of the job died after this step, None before its first."""
-        row = self._database.row("record_death", number=job.number, step=step)
+    def record_death(self, job: Job) -> Job:
+        """Remembers that a worker of the job died, and after which step."""
+        row = self._database.row("record_death", number=job.number)
         assert row is not None
         return Job.of(row)
 

@@ -43,9 +43,14 @@ UPDATE jobs SET phase = :phase, progress = NULL WHERE number = :number;
 -- name: set_job_progress
 UPDATE jobs SET progress = :progress WHERE number = :number;
 
--- The worker died after the step :step, or before its first.
+-- Appends the last training step that the job has reported in any attempt, or null. A training step has a loss; other
+-- progress counts the rows of an evaluation.
 -- name: record_death
-UPDATE jobs SET deaths = json_insert(deaths, '$[#]', :step) WHERE number = :number RETURNING *;
+UPDATE jobs SET deaths = json_insert(deaths, '$[#]', (
+  SELECT json_extract(data, '$.step') FROM events
+  WHERE job = :number AND kind = 'progress' AND json_extract(data, '$.loss') IS NOT NULL
+  ORDER BY sequence DESC LIMIT 1))
+WHERE number = :number RETURNING *;
 
 -- name: delete_job
 DELETE FROM jobs WHERE number = :number;

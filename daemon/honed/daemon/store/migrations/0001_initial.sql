@@ -13,7 +13,7 @@ CREATE TABLE jobs (
   state       TEXT NOT NULL CHECK (state IN ('QUEUED', 'RUNNING', 'PAUSED', 'SUCCEEDED', 'FAILED', 'CANCELLED')),
   phase       TEXT NOT NULL DEFAULT '',
   attempt     INTEGER NOT NULL DEFAULT 0,
-  deaths      TEXT NOT NULL DEFAULT '[]',         -- JSON: for each worker that died, the last step it reported, or null
+  deaths      TEXT NOT NULL DEFAULT '[]',         -- JSON: for each worker that died, the last step reported by then, or null
   create_time TEXT NOT NULL,
   start_time  TEXT,
   end_time    TEXT,
