@@ -38,7 +38,7 @@ def test_the_commands_are_those_of_the_architecture():
         *(f"models {name}" for name in ("import", "ls", "show", "rm")),
         *(f"data {name}" for name in ("add", "ls", "show", "preview", "rm")),
         *(f"templates {name}" for name in ("ls", "show", "add", "rm")),
-        *(f"jobs {name}" for name in ("ls", "show", "logs", "wait", "cancel", "rm")),
+        *(f"jobs {name}" for name in ("ls", "show", "logs", "wait", "cancel", "pause", "resume", "rm")),
         *(f"reports {name}" for name in ("ls", "show", "get", "rm")),
         *(f"adapters {name}" for name in ("ls", "show", "rm")),
         *(f"exports {name}" for name in ("ls", "show", "rm")),
@@ -291,6 +291,31 @@ def test_a_cancelled_job_says_so_and_waiting_for_it_fails(hone):
     assert result.exit_code == 7
     assert "hone: jobs/1 was cancelled" in result.stderr
     assert hone("jobs", "cancel", "1").exit_code == 1
+
+
+def test_a_paused_job_says_how_it_goes_on_and_nobody_waits_for_it(hone):
+    hone("tune", "endless", "--model", "m", "--data", "d", "--no-wait")
+    assert hone("jobs", "pause", "1").stdout == "jobs/1 paused\n"
+    assert hone("jobs", "ls").stdout.splitlines()[1].split()[:3] == ["jobs/1", "tune", "paused"]
+    result = hone("jobs", "wait", "1")
+    assert (result.exit_code, result.stdout) == (0, "jobs/1\n")
+    assert result.stderr.endswith("\npaused\npaused; hone jobs resume 1 goes on\n")
+    result = hone("jobs", "logs", "-f", "jobs/1")
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 5)
+    assert result.stderr == "paused; hone jobs resume 1 goes on\n"
+    assert json.loads(hone("jobs", "wait", "1", "--json").stdout)["state"] == "STATE_PAUSED"
+
+
+def test_a_pause_that_a_job_has_left_behind_does_not_end_the_following(hone):
+    hone("tune", "endless", "--model", "m", "--data", "d", "--no-wait")
+    hone("jobs", "pause", "1")
+    assert hone("jobs", "resume", "1").stdout == "jobs/1 running\n"
+    assert hone("jobs", "resume", "1").exit_code == 1
+    assert json.loads(hone("jobs", "pause", "1", "--json").stdout)["state"] == "STATE_PAUSED"
+    result = hone("jobs", "logs", "-f", "1")
+    assert [line.split()[-1] for line in result.stdout.splitlines()[-3:]] == ["paused", "running", "paused"]
+    hone("jobs", "cancel", "1")
+    assert hone("jobs", "wait", "1").exit_code == 7
 
 
 def test_adapters_are_listed_shown_and_deleted(hone):

@@ -239,6 +239,34 @@ def test_waiting_for_a_job_that_fails_raises_with_the_job(client):
     assert caught.value.reason == "WORKER_DIED"
 
 
+def test_a_job_can_be_paused_and_resumed_and_a_finished_one_cannot(client):
+    job = client.tune(spec("endless"))
+    assert client.pause_job(job.name).state == Job.STATE_PAUSED
+    assert client.pause_job(job.name).state == Job.STATE_PAUSED
+    assert client.resume_job(job.name).attempt == 2
+    with pytest.raises(FailedPrecondition) as caught:
+        client.resume_job(job.name)
+    assert caught.value.reason == "JOB_NOT_PAUSED"
+    client.cancel_job(job.name)
+    with pytest.raises(FailedPrecondition) as caught:
+        client.pause_job(job.name)
+    assert caught.value.reason == "JOB_NOT_RUNNING"
+    states = [event.state for event in client.watch_job(job.name) if event.state]
+    assert states[1:] == [Job.STATE_RUNNING, Job.STATE_PAUSED, Job.STATE_RUNNING, Job.STATE_CANCELLED]
+
+
+def test_a_watch_goes_on_over_a_pause(serve, socket_address):
+    with serve(), Client(socket_address) as client:
+        job = client.tune(spec("endless"))
+        events = client.watch_job(job.name)
+        client.pause_job(job.name)
+        assert next(event for event in events if event.state == Job.STATE_PAUSED)
+        client.resume_job(job.name)
+        assert next(events).state == Job.STATE_RUNNING
+        client.cancel_job(job.name)
+        assert [event.state for event in events] == [Job.STATE_CANCELLED]
+
+
 def test_a_running_job_can_be_cancelled_and_a_finished_one_cannot(client):
     job = client.tune(spec("endless"))
     assert client.cancel_job(job.name).state == Job.STATE_CANCELLED

@@ -33,6 +33,7 @@ from honed.v1 import (
 )
 
 PAGE_SIZE = 2
+LIVE = {jobs_pb2.Job.STATE_RUNNING, jobs_pb2.Job.STATE_PAUSED}
 EVALUATIONS = [
     types_pb2.Evaluation(
         subject="base zero-shot",
@@ -170,7 +171,7 @@ class Twin(
     templates_pb2_grpc.TemplateServiceServicer,
 ):
     """Keeps resources in dictionaries. A job runs to its end when it is created, but for two ids: "doomed" fails and
-    "endless" goes on until it is cancelled. datasets/untested has no test rows, so that its tuning has no report."""
+    "endless" goes on until it is paused or cancelled. datasets/untested has no test rows: its tuning has no report."""
 
     def __init__(self):
         self.resources = {CLASSIFY.name: CLASSIFY}  # by full name, in order of creation
@@ -385,6 +386,7 @@ class Twin(
     def start(self, job):
         job.name = f"jobs/{len(self.events) + 1}"
         job.state = jobs_pb2.Job.STATE_RUNNING
+        job.attempt = 1
         events = [
             jobs_pb2.JobEvent(state=jobs_pb2.Job.STATE_QUEUED),
             jobs_pb2.JobEvent(state=jobs_pb2.Job.STATE_RUNNING),
@@ -460,7 +462,7 @@ class Twin(
                     events_until_loss -= 1
                 sequence = event.sequence
                 yield jobs_pb2.WatchJobResponse(event=event)
-            if self.resources[job.name].state != jobs_pb2.Job.STATE_RUNNING:
+            if self.resources[job.name].state not in LIVE:
                 return
             with self.changed:
                 self.changed.wait(timeout=0.05)
@@ -469,17 +471,31 @@ class Twin(
         self.watchers -= 1
 
     def CancelJob(self, request, context):
+        return self.move(request, context, LIVE, "JOB_NOT_RUNNING", jobs_pb2.Job.STATE_CANCELLED)
+
+    def PauseJob(self, request, context):
+        return self.move(request, context, LIVE, "JOB_NOT_RUNNING", jobs_pb2.Job.STATE_PAUSED)
+
+    def ResumeJob(self, request, context):
+        """Back to work at once."""
+        job = self.move(request, context, {jobs_pb2.Job.STATE_PAUSED}, "JOB_NOT_PAUSED", jobs_pb2.Job.STATE_RUNNING)
+        job.attempt += 1
+        return job
+
+    def move(self, request, context, allowed, reason, state):
+        """Moves a job from one of the allowed states to another."""
         job = self.get(request, context)
-        if job.state != jobs_pb2.Job.STATE_RUNNING:
+        if job.state not in allowed:
             abort(
                 context,
                 grpc.StatusCode.FAILED_PRECONDITION,
-                f"{job.name} has ended",
-                ErrorInfo(reason="JOB_NOT_RUNNING", domain="honed"),
+                f"{job.name} is in another state",
+                ErrorInfo(reason=reason, domain="honed"),
             )
-        events = self.events[job.name]
-        events.append(jobs_pb2.JobEvent(sequence=len(events) + 1, state=jobs_pb2.Job.STATE_CANCELLED))
-        job.state = jobs_pb2.Job.STATE_CANCELLED
+        if job.state != state:
+            events = self.events[job.name]
+            events.append(jobs_pb2.JobEvent(sequence=len(events) + 1, state=state))
+            job.state = state
         with self.changed:
             self.changed.notify_all()
         return job

@@ -283,8 +283,17 @@ class AsyncClient:
         return job
 
     async def cancel_job(self, name: str) -> Job:
-        """Cancels a job: at once while it waits, within one step while it runs."""
+        """Cancels a job: at once while it waits or is paused, within one step while it runs."""
         return await self._calls.unary(self._jobs.CancelJob, jobs_pb2.CancelJobRequest(name=full_name(name, "jobs")))
+
+    async def pause_job(self, name: str) -> Job:
+        """Pauses a job and returns it once its memory is free; one that ended meanwhile is returned as it ended."""
+        request = jobs_pb2.PauseJobRequest(name=full_name(name, "jobs"))
+        return await self._calls.unary(self._jobs.PauseJob, request, patient=True)
+
+    async def resume_job(self, name: str) -> Job:
+        """Puts a paused job back into the queue, at its old place."""
+        return await self._calls.unary(self._jobs.ResumeJob, jobs_pb2.ResumeJobRequest(name=full_name(name, "jobs")))
 
     async def delete_job(self, name: str) -> None:
         """Deletes a finished job with its events."""

@@ -60,7 +60,7 @@ class Client:
     """A connection to one daemon.
 
     The address and the token are worked out by `Connection.resolve`. Nothing is sent before the first call.
-    `timeout_s` bounds each call that is neither an upload, a preview nor a stream.
+    `timeout_s` bounds each call that is neither an upload, a preview, a pause nor a stream.
 
     Raises:
         InvalidArgument: The address or the token is malformed.
@@ -306,7 +306,8 @@ class Client:
     def watch_job(self, name: str, after_sequence: int = 0) -> Iterator[JobEvent]:
         """A job's events after the one with sequence `after_sequence`, without gaps, until the job has ended.
 
-        A connection that is lost is taken up again after the last event seen.
+        A paused job has not ended: the events go on when it is resumed. A connection that is lost is taken up again
+        after the last event seen.
 
         Raises:
             Unavailable: The daemon was not there from the start, or five tries to reach it again have failed.
@@ -325,6 +326,8 @@ class Client:
     def wait_job(self, name: str, on_event: Callable[[JobEvent], None] | None = None) -> Job:
         """Waits until a job has ended, telling `on_event` what happens meanwhile. Returns the SUCCEEDED job.
 
+        A paused job is waited for too, until it is resumed and ends, or is cancelled.
+
         Raises:
             JobFailed: The job ended FAILED or CANCELLED.
             Unavailable: As in `watch_job`.
@@ -338,8 +341,21 @@ class Client:
         return job
 
     def cancel_job(self, name: str) -> Job:
-        """Cancels a job: at once while it waits, within one step while it runs."""
+        """Cancels a job: at once while it waits or is paused, within one step while it runs."""
         return self._calls.unary(self._jobs.CancelJob, jobs_pb2.CancelJobRequest(name=full_name(name, "jobs")))
+
+    def pause_job(self, name: str) -> Job:
+        """Pauses a job and returns it once its memory is free; one that ended meanwhile is returned as it ended.
+
+        A tuning finishes its step and writes a checkpoint, from which it goes on when it is resumed. Other jobs start
+        over.
+        """
+        request = jobs_pb2.PauseJobRequest(name=full_name(name, "jobs"))
+        return self._calls.unary(self._jobs.PauseJob, request, patient=True)
+
+    def resume_job(self, name: str) -> Job:
+        """Puts a paused job back into the queue, at its old place."""
+        return self._calls.unary(self._jobs.ResumeJob, jobs_pb2.ResumeJobRequest(name=full_name(name, "jobs")))
 
     def delete_job(self, name: str) -> None:
         """Deletes a finished job with its events."""

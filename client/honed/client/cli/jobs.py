@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from honed.client.cli.options import AsJson
 from honed.client.cli.output import Output, note
-from honed.client.cli.progress import describe, follow, present
+from honed.client.cli.progress import describe, events_to_stop, present, settle
 from honed.client.cli.session import session
 from honed.client.cli.values import job_state, moment
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from honed.client import Connection
     from honed.v1.jobs_pb2 import Job, JobEvent
 
-app = typer.Typer(no_args_is_help=True, help="Watch, cancel and clear away jobs.")
+app = typer.Typer(no_args_is_help=True, help="Watch, pause, cancel and clear away jobs.")
 
 Name = Annotated[str, typer.Argument(metavar="JOB", help="ID or jobs/ID.")]
 
@@ -53,13 +53,13 @@ def show(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 def logs(
     ctx: typer.Context,
     name: Name,
-    to_end: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")] = False,
+    to_end: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended or is paused.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print what has happened to a job, a line an event."""
     with session(ctx, as_json) as (client, out):
         if to_end:
-            for event in client.watch_job(name):
+            for event in events_to_stop(client, name):
                 _print_event(out, event)
         else:
             import asyncio
@@ -69,17 +69,34 @@ def logs(
 
 @app.command("wait")
 def wait(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Follow a job to its end; exit with 7 if it fails."""
+    """Follow a job to its end; exit with 7 if it fails. A paused job is not waited for."""
     with session(ctx, as_json) as (client, out):
-        present(client, out, follow(client, client.get_job(name).name))
+        if job := settle(client, out, client.get_job(name), wait=True):
+            present(client, out, job)
 
 
 @app.command("cancel")
 def cancel(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
-    """Cancel a job: at once while it waits, within one step while it runs."""
+    """Cancel a job: at once while it waits or is paused, within one step while it runs."""
     with session(ctx, as_json) as (client, out):
-        job = client.cancel_job(name)
-        out.item(job, f"{job.name} {job_state(job.state)}")
+        _print_state(out, client.cancel_job(name))
+
+
+@app.command("pause")
+def pause(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Pause a job and free its memory.
+
+    A tuning finishes its step and writes a checkpoint, from which it goes on when it is resumed. Other jobs start over.
+    """
+    with session(ctx, as_json) as (client, out):
+        _print_state(out, client.pause_job(name))
+
+
+@app.command("resume")
+def resume(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """Put a paused job back into the queue, at its old place."""
+    with session(ctx, as_json) as (client, out):
+        _print_state(out, client.resume_job(name))
 
 
 @app.command("rm")
@@ -92,6 +109,10 @@ def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 
 def _steps(job: Job) -> str:
     return f"{job.progress.step}/{job.progress.total_steps}" if job.HasField("progress") else ""
+
+
+def _print_state(out: Output, job: Job) -> None:
+    out.item(job, f"{job.name} {job_state(job.state)}")
 
 
 def _print_event(out: Output, event: JobEvent) -> None:

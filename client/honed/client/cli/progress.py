@@ -24,15 +24,18 @@ if TYPE_CHECKING:
 
 
 def settle(client: Client, out: Output, job: Job, *, wait: bool) -> Job | None:
-    """Follows a job that was just queued to its end, or, without `wait`, prints its name and returns None.
+    """Follows a job to its end, or, without `wait`, prints its name and returns None, as it does of one that is paused.
 
     Raises:
         JobFailed: The job ended FAILED or CANCELLED.
         typer.Exit: With 130, on Ctrl-C; the job goes on.
     """
     if wait:
-        return follow(client, job.name)
-    note(f"queued; follow it with: hone jobs wait {_id(job.name)}")
+        job = _follow(client, job.name)
+        if job.state == job.STATE_SUCCEEDED:
+            return job
+    else:
+        note(f"queued; follow it with: hone jobs wait {_id(job.name)}")
     if out.as_json:
         out.record(job)
     else:
@@ -40,14 +43,42 @@ def settle(client: Client, out: Output, job: Job, *, wait: bool) -> Job | None:
     return None
 
 
-def follow(client: Client, name: str) -> Job:
-    """Follows a job to its end and returns it. Raises as `settle`."""
+def events_to_stop(client: Client, name: str) -> Generator[JobEvent]:
+    """A job's events until it has ended or stands paused, which a note tells.
+
+    A pause that the job has left behind is not the end: that one is taken for the last in which the job is paused and
+    has been started no more often than its events have said.
+    """
+    from honed.v1.jobs_pb2 import Job
+
+    starts = 0
+    for event in client.watch_job(name):
+        yield event
+        if event.WhichOneof("event") != "state":
+            continue
+        starts += event.state == Job.STATE_RUNNING
+        if event.state == Job.STATE_PAUSED:
+            job = client.get_job(name)
+            if job.state == Job.STATE_PAUSED and job.attempt == starts:
+                note(f"paused; hone jobs resume {_id(job.name)} goes on")
+                return
+
+
+def _follow(client: Client, name: str) -> Job:
+    """Follows a job until it has succeeded or stands paused, and returns it. Raises as `settle`."""
+    from honed.client import JobFailed
+
     try:
         with progress_view() as show:
-            return client.wait_job(name, on_event=show)
+            for event in events_to_stop(client, name):
+                show(event)
+        job = client.get_job(name)
     except KeyboardInterrupt:
         note(f"\n{name} goes on. Follow it: hone jobs wait {_id(name)}. Cancel it: hone jobs cancel {_id(name)}.")
         raise typer.Exit(INTERRUPTED) from None
+    if job.state in (job.STATE_FAILED, job.STATE_CANCELLED):
+        raise JobFailed(job)
+    return job
 
 
 def present(client: Client, out: Output, job: Job) -> None:
