@@ -42,6 +42,35 @@ def test_however_the_daemon_ends_no_child_stays_and_the_queue_goes_on(number, st
     assert daemon.end() == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda value: value.name)
+def test_a_paused_job_stays_paused_over_a_restart(number, new_daemon, tiny_model):
+    daemon = new_daemon().start()
+    with daemon.client() as client:
+        paused = client.tune(endless("paused")).name
+        wait_for("the worker starts", lambda: daemon.children("honed.worker"))
+        client.pause_job(paused)
+        upload = client.upload_model("other", tiny_model).name
+        client.pause_job(upload)
+    kept = daemon.state / "jobs" / paused.removeprefix("jobs/") / "checkpoints"
+    kept.mkdir(exist_ok=True)
+    (daemon.state / "jobs" / "unknown").mkdir()
+    daemon.end(number)
+    daemon.start()
+    assert kept.exists()
+    assert not (daemon.state / "jobs" / "unknown").exists()
+    assert not daemon.children("honed.worker")
+    with daemon.client() as client:
+        assert {client.get_job(name).state for name in (paused, upload)} == {Job.STATE_PAUSED}
+        assert client.get_job(paused).attempt == 1
+        assert list((daemon.state / "uploads").iterdir())
+        client.cancel_job(upload)
+        assert not list((daemon.state / "uploads").iterdir())
+        client.resume_job(paused)
+        wait_for("the paused job runs", lambda: client.get_job(paused).state == Job.STATE_RUNNING)
+        client.cancel_job(paused)
+    assert not kept.exists()
+
+
 def test_what_was_published_survives_a_kill(new_daemon):
     daemon = new_daemon().start()
     with daemon.client() as client:

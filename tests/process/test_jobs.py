@@ -27,7 +27,7 @@ def endless(client):
     wait_for("the job runs", is_running(client, job.name), JOB_TIMEOUT_S)
     yield job
     for live in client.list_jobs():
-        if live.state in (Job.STATE_QUEUED, Job.STATE_RUNNING):
+        if live.state in (Job.STATE_QUEUED, Job.STATE_RUNNING, Job.STATE_PAUSED):
             client.cancel_job(live.name)
 
 
@@ -189,16 +189,93 @@ def test_a_failed_job_says_why_and_the_next_one_runs(client, tmp_path):
     client.cancel_job(following.name)
 
 
-def test_a_worker_that_is_killed_costs_its_job_and_nothing_else(client, daemon, endless):
-    (worker,) = wait_for("the worker starts", lambda: daemon.children("honed.worker"))
+def kill_worker(daemon, besides=()) -> int:
+    """Kills the worker as soon as there is one that is not of `besides`."""
+    (worker,) = wait_for("the worker starts", lambda: set(daemon.children("honed.worker")) - set(besides))
     os.kill(worker, signal.SIGKILL)
+    return worker
+
+
+def test_a_worker_that_is_killed_costs_its_job_and_nothing_else(client, daemon, endless):
+    client.cancel_job(endless.name)
+    job = client.evaluate("models/tiny", "table")
+    following = client.tune(tuning("after-the-kill"))
+    kill_worker(daemon)
+    with pytest.raises(JobFailed) as error:
+        client.wait_job(job.name)
+    assert (error.value.code.name, error.value.reason) == ("INTERNAL", "WORKER_DIED")
+    assert "SIGKILL" in error.value.message
+    assert client.get_job(job.name).error.reason == "WORKER_DIED"
+    wait_for("the next job runs", is_running(client, following.name))
+
+
+def test_a_tuning_whose_worker_is_killed_goes_on_but_not_a_third_time_at_one_step(client, daemon, endless):
+    workers = []
+    for attempt in (1, 2, 3):
+        wait_for("the attempt", lambda: client.get_job(endless.name).attempt == attempt)  # noqa: B023
+        workers.append(kill_worker(daemon, workers))
     with pytest.raises(JobFailed) as error:
         client.wait_job(endless.name)
     assert (error.value.code.name, error.value.reason) == ("INTERNAL", "WORKER_DIED")
-    assert "SIGKILL" in error.value.message
-    assert client.get_job(endless.name).error.reason == "WORKER_DIED"
-    following = client.tune(tuning("after-the-kill"))
-    wait_for("the next job runs", is_running(client, following.name))
+    assert error.value.message.endswith("without a result. It died 3 times before its first step.")
+    logs = [event.log for event in client.watch_job(endless.name) if "starts over" in event.log]
+    assert len(logs) == 2
+    assert "SIGKILL" in logs[0]
+    assert client.get_job(endless.name).attempt == 3
+    assert not (daemon.state / "jobs" / endless.name.removeprefix("jobs/")).exists()
+
+
+def test_a_paused_job_frees_its_worker_lets_others_pass_and_goes_on(client, daemon, endless):
+    job = client.tune(tuning("paused", max_steps=2, skip_evaluation=True))
+    assert client.pause_job(job.name).state == Job.STATE_PAUSED
+    assert client.get_job(job.name).attempt == 0
+    assert client.resume_job(job.name).state == Job.STATE_QUEUED
+
+    wait_for("the worker starts", lambda: daemon.children("honed.worker"))
+    paused = client.pause_job(endless.name)
+    assert (paused.state, paused.attempt) == (Job.STATE_PAUSED, 1)
+    assert client.pause_job(endless.name).state == Job.STATE_PAUSED
+    assert client.wait_job(job.name).result == "adapters/paused"
+    assert not daemon.children("honed.worker")
+    status = client.get_status()
+    assert (status.running_job, status.queued_jobs) == ("", 0)
+    with refused("FAILED_PRECONDITION", "JOB_NOT_FINISHED"):
+        client.delete_job(endless.name)
+    with refused("FAILED_PRECONDITION", "DATASET_IN_USE"):
+        client.delete_dataset("table")
+    with refused("ALREADY_EXISTS", "TARGET_IN_PROGRESS"):
+        client.tune(tuning("endless"))
+
+    assert client.resume_job(endless.name).state == Job.STATE_QUEUED
+    wait_for("the paused job runs", is_running(client, endless.name))
+    with refused("FAILED_PRECONDITION", "JOB_NOT_PAUSED"):
+        client.resume_job(endless.name)
+    assert client.get_job(endless.name).attempt == 2
+
+
+def test_a_paused_job_can_be_cancelled(client, daemon, endless):
+    client.pause_job(endless.name)
+    assert client.cancel_job(endless.name).state == Job.STATE_CANCELLED
+    assert not (daemon.state / "jobs" / endless.name.removeprefix("jobs/")).exists()
+    for call in (client.pause_job, client.cancel_job):
+        with refused("FAILED_PRECONDITION", "JOB_NOT_RUNNING"):
+            call(endless.name)
+    client.delete_job(endless.name)
+
+
+def test_a_paused_upload_keeps_its_files_until_it_is_resumed(client, daemon, tiny_model, endless):
+    job = client.upload_model("paused", tiny_model)
+    client.pause_job(job.name)
+    assert list((daemon.state / "uploads").iterdir())
+    other = client.upload_model("dropped", tiny_model)
+    client.pause_job(other.name)
+    client.cancel_job(other.name)
+    assert len(list((daemon.state / "uploads").iterdir())) == 1
+    client.cancel_job(endless.name)
+    client.resume_job(job.name)
+    wait_for("its files were checked", lambda: "graph" in client.get_job(job.name).phase, JOB_TIMEOUT_S)
+    client.cancel_job(job.name)
+    assert not list((daemon.state / "uploads").iterdir())
 
 
 def test_a_full_queue_asks_to_come_back_later(new_daemon):

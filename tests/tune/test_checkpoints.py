@@ -38,9 +38,9 @@ def seen(step):
     return step.step, step.loss, step.learning_rate, step.gradient_norm, step.tokens, step.validation_loss
 
 
-def train(model, rows, folder, *, stop_after=None, identity="a"):
+def train(model, rows, folder, *, stop_after=None, identity="a", every_s=1000):
     """Runs until the end, or until a stop is asked for behind a step; gives the steps and the checkpoints."""
-    checkpoints = Checkpoints(folder, identity)
+    checkpoints = Checkpoints(folder, identity, every_s)
     steps = []
     try:
         for step in run(model, rows, rows[:5], SETTINGS, checkpoints):
@@ -84,14 +84,15 @@ def test_every_generator_goes_on_where_it_was(fresh, rows, tmp_path):
     drawn = draw()
     assert draw() != drawn
     model = fresh()
-    Checkpoints(tmp_path, "a").resume(model, torch.optim.AdamW(lora.trainable_parameters(model)))
+    Checkpoints(tmp_path, "a", 1000).resume(model, torch.optim.AdamW(lora.trainable_parameters(model)))
     assert draw() == drawn
 
 
-def test_checkpoints_are_written_as_time_passes_and_two_are_kept(fresh, rows, tmp_path, monkeypatch):
-    monkeypatch.setattr("honed.tune.checkpoints._EVERY_S", 0.0)
-    monkeypatch.setattr("honed.tune.checkpoints._MOST_OVERHEAD", float("inf"))
-    train(fresh(), rows, tmp_path)
+def test_checkpoints_are_written_as_time_passes_and_two_are_kept(fresh, rows, tmp_path):
+    train(fresh(), rows, tmp_path / "seldom")
+    assert not (tmp_path / "seldom").exists()
+    tmp_path /= "often"
+    train(fresh(), rows, tmp_path, every_s=0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000008", "step-00000009"]
 
 
@@ -155,5 +156,5 @@ def test_rows_of_one_length_are_skipped_across_epochs(fresh, tmp_path):
     rows = [TokenizedExample((3, 4, number), (5, 6)) for number in range(7, 24)]
     whole = [seen(step) for step in run(fresh(), rows, (), SETTINGS)]
     train(fresh(), rows, tmp_path, stop_after=5)
-    steps = [seen(step) for step in run(fresh(), rows, (), SETTINGS, Checkpoints(tmp_path, "a"))]
+    steps = [seen(step) for step in run(fresh(), rows, (), SETTINGS, Checkpoints(tmp_path, "a", 1000))]
     assert [step[:2] for step in steps] == [step[:2] for step in whole]

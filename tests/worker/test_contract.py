@@ -42,6 +42,7 @@ TUNE = TuneWork(
     dataset_name="datasets/d",
     adapter_name="adapters/a",
     max_evaluation_rows=500,
+    checkpoint_every_s=30,
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
 )

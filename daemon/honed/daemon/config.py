@@ -33,6 +33,7 @@ class Config:
         min_free_bytes: free disk below which nothing new is accepted.
         ingest_memory_bytes: memory of the worker that parses a table.
         ingest_timeout_s: seconds that parsing a table may take.
+        checkpoint_every_s: seconds between checkpoints of a tuning; 0 for one after every step.
     """
 
     state_dir: str = ""
@@ -48,6 +49,7 @@ class Config:
     min_free_bytes: int = 256 << 20
     ingest_memory_bytes: int = 4 << 30
     ingest_timeout_s: int = 300
+    checkpoint_every_s: int = 30
 
     @property
     def cpu_threads(self) -> int:

@@ -8,7 +8,6 @@ from honed.tune import checkpoint
 from torch import nn
 from torch.optim import Optimizer
 
-_EVERY_S = 30.0
 _MOST_OVERHEAD = 0.05
 
 
@@ -24,12 +23,14 @@ class Checkpoints:
         notes: what is to be said of how the run went on.
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
-        """`identity` is what a run must be to go on from these: its settings, data and base."""
+    def __init__(self, folder: Path, identity: str, every_s: float) -> None:
+        """`identity` is what a run must be to go on from these: its settings, data and base. With `every_s` 0 every
+        step is followed by a checkpoint; else writing takes a twentieth of the time at most."""
         self.stopping = False
         self.notes: list[str] = []
         self._folder = folder
         self._identity = identity
+        self._every_s = every_s
         self._written_at = time.monotonic()
         self._cost_s = 0.0
 
@@ -53,7 +54,7 @@ class Checkpoints:
         return steps
 
     def after_step(self, steps: list[dict[str, Any]], model: nn.Module, optimizer: Optimizer) -> None:
-        """Writes a checkpoint if it is time for one; that is every 30 s, or less often where writing takes longer.
+        """Writes a checkpoint if it is time for one.
 
         Args:
             steps: all steps so far, as JSON.
@@ -63,7 +64,8 @@ class Checkpoints:
             OSError: the disk is full; the checkpoint before is untouched.
         """
         began = time.monotonic()
-        if not self.stopping and began - self._written_at < max(_EVERY_S, self._cost_s / _MOST_OVERHEAD):
+        wait_s = max(self._every_s, self._cost_s / _MOST_OVERHEAD) if self._every_s else 0.0
+        if not self.stopping and began - self._written_at < wait_s:
             return
         checkpoint.save(self._folder, len(steps), self._identity, {"steps": steps}, model, optimizer)
         self._written_at = time.monotonic()

@@ -46,6 +46,7 @@ def save(model: PeftModel, folder: Path, base_digest: str) -> None:
     config_file = folder / "adapter_config.json"
     config: dict[str, Any] = json.loads(config_file.read_text("utf-8"))
     config["base_model_name_or_path"] = f"sha256:{base_digest}"
+    config["target_modules"] = sorted(config["target_modules"])  # a set of PEFT's: the same adapter, the same bytes
     config_file.write_text(json.dumps(config, indent=1, sort_keys=True), "utf-8")
 
 

@@ -128,6 +128,7 @@ class TuneWork(Work):
     dataset_name: str
     adapter_name: str
     max_evaluation_rows: int
+    checkpoint_every_s: float
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])
 

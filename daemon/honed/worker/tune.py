@@ -87,7 +87,8 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     report.phase("tuning")
     base.prepare_attention(model, longest)
-    steps = _tune(work, adapted, train, validation, Checkpoints(kept_folder, _identity(work, data, contract)), report)
+    checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
+    steps = _tune(work, adapted, train, validation, checkpoints, report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
     made_report: dict[str, Any] = {}
     if evaluation:
@@ -157,8 +158,8 @@ def _tune(
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    paths = {"model", "dataset", "earlier"}
-    settings = {name: value for name, value in asdict(work).items() if name not in paths}
+    beside = {"model", "dataset", "earlier", "checkpoint_every_s"}  # paths, and what changes no loss
+    settings = {name: value for name, value in asdict(work).items() if name not in beside}
     whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 

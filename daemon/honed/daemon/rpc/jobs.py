@@ -138,6 +138,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             dataset_name=spec.dataset,
             adapter_name=name,
             evaluate=evaluate,
+            checkpoint_every_s=core.config.checkpoint_every_s,
             earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.tune.earlier_datasets"),
             **settings,
         )
