@@ -54,6 +54,20 @@ def test_padding_costs_no_loss(adapted, rows):
     assert beside == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_loss_over_many_tokens_is_computed_in_parts(adapted, rows, monkeypatch):
+    def loss_and_gradients():
+        model = adapted().train()
+        loss = mean_loss(model, Batch.of(rows))
+        loss.backward()
+        return loss.item(), [p.grad for p in lora.trainable_parameters(model)]
+
+    loss, gradients = loss_and_gradients()
+    monkeypatch.setattr("honed.tune.loop._LOGITS_AT_ONCE", 7)
+    loss_in_parts, gradients_in_parts = loss_and_gradients()
+    assert loss_in_parts == pytest.approx(loss, rel=1e-6)  # the same sum in another order
+    torch.testing.assert_close(gradients_in_parts, gradients, rtol=1e-4, atol=1e-7)
+
+
 def test_the_validation_loss_is_the_mean_over_all_trained_tokens(adapted, rows):
     model = adapted(dropout=0.5)  # which must not be felt
     total = sum(reference_loss(model, [row]) * len(row.reply) for row in rows)

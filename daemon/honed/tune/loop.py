@@ -19,8 +19,10 @@ from honed.tune.lora import trainable_parameters
 from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 _IGNORED = -100
+_LOGITS_AT_ONCE = 2048  # of 50,000 tokens in float32: 400 MB
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,17 @@ def mean_loss(model: PeftModel, batch: Batch) -> Tensor:
     hidden = causal.get_decoder()(input_ids=batch.ids.to(where), use_cache=False).last_hidden_state  # [B, T, D]
     targets = batch.targets.to(where)
     trained = targets != _IGNORED
-    logits = causal.get_output_embeddings()(hidden[trained]).float()  # [N, V], N trained tokens
-    return functional.cross_entropy(logits, targets[trained])
+    head, states, expected = causal.get_output_embeddings(), hidden[trained], targets[trained]  # [N, D] and [N]
+
+    def summed(part: Tensor, ids: Tensor) -> Tensor:
+        return functional.cross_entropy(head(part).float(), ids, reduction="sum")  # over logits [n, V]
+
+    if len(expected) <= _LOGITS_AT_ONCE:
+        return summed(states, expected) / len(expected)
+    parts = zip(states.split(_LOGITS_AT_ONCE), expected.split(_LOGITS_AT_ONCE), strict=True)
+    # The backward computes the logits of a part again instead of keeping those of all.
+    sums: list[Tensor] = [checkpoint(summed, *part, use_reentrant=False) for part in parts]
+    return torch.stack(sums).sum() / len(expected)
 
 
 @torch.inference_mode()
