@@ -2,8 +2,16 @@ import re
 
 import pytest
 from honed.daemon.rpc.jobs import JobService
-from honed.errors import InvalidInput, NotFound, WrongState
-from honed.v1.jobs_pb2 import Augmentation, CreateJobRequest, EvaluateSpec, ExportSpec, Job, TuneSpec
+from honed.errors import InvalidInput, NoRoom, NotFound, WrongState
+from honed.v1.jobs_pb2 import (
+    Augmentation,
+    CreateJobRequest,
+    EvaluateSpec,
+    ExportSpec,
+    Job,
+    ResumeJobRequest,
+    TuneSpec,
+)
 from honed.worker.contract import EvaluateWork, TuneWork
 
 
@@ -165,6 +173,15 @@ async def test_a_job_that_cannot_be_done_is_refused_by_its_field(core, create, j
     assert name == field
     assert part in what
     assert core.jobs.live() == []
+
+
+async def test_a_paused_job_is_not_resumed_without_room_for_it(core, service, create, monkeypatch):
+    job = core.jobs.set_state(await create(tuning()), "PAUSED")
+    monkeypatch.setattr(core.state, "_min_free_bytes", 1 << 62)
+    with pytest.raises(NoRoom) as caught:
+        await service.ResumeJob(ResumeJobRequest(name=job.name), None)
+    assert caught.value.reason == "DISK_FULL"
+    assert core.jobs.get(job.id).state == "PAUSED"
 
 
 async def test_what_does_not_exist_is_not_found(create):

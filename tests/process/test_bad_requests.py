@@ -106,6 +106,8 @@ def test_what_does_not_exist_is_not_found_by_its_kind(client, table):
         "JOB_NOT_FOUND": [
             lambda: client.get_job("none"),
             lambda: client.cancel_job("none"),
+            lambda: client.pause_job("none"),
+            lambda: client.resume_job("none"),
             lambda: client.delete_job("none"),
             lambda: list(client.watch_job("none")),
         ],
