@@ -61,8 +61,7 @@ class BoundTemplate:
         for filling in self._fillings:
             filled[filling.slot.name] = filling.of_row(values)
         label = ""
-        if self.template.task == "classify":
-            slot = self.template.slots_of("reply")[0].name
+        if slot := self._label_slot:
             label = cast("str", filled[slot])
             filled[slot] = self.verbalizer.get(label, label)
         reply = self.template.compiled["reply"].render(filled).strip()
@@ -146,6 +145,11 @@ class BoundTemplate:
     def _fillings(self) -> tuple[Filling, ...]:
         template = self.template
         return tuple(Filling(slot, self.columns[slot.name], template.takes_structure(slot)) for slot in template.slots)
+
+    @cached_property
+    def _label_slot(self) -> str:
+        """The slot of the label; empty where the reply is not one of a closed set."""
+        return self.template.slots_of("reply")[0].name if self.template.task == "classify" else ""
 
     @cached_property
     def _fillings_asked(self) -> tuple[Filling, ...]:

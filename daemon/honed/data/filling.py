@@ -38,14 +38,14 @@ class Filling:
         Raises:
             BadRow: a column is missing or empty, or holds what cannot be written; names it.
         """
-        cells = {column: self._cell(column, values.get(column)) for column in self.columns}
         if self.slot.many:
+            cells = {column: self._cell(column, values.get(column)) for column in self.columns}
             # As JSON, an object of nulls is still something to learn: that a text gives none of the fields.
             if not is_filled(cells) and not self.slot.optional and not self.structured:
                 raise BadRow(f"{quoted(self.columns)} {'is' if len(cells) == 1 else 'are all'} empty")
             return cells
-        for column, cell in cells.items():  # one at most
-            if cell is not None:
+        for column in self.columns:  # one at most
+            if (cell := self._cell(column, values.get(column))) is not None:
                 return cell
             if not self.slot.optional:
                 raise BadRow(f"{column!r} is empty" if column in values else f"there is no {column!r}")
