@@ -10,6 +10,7 @@ from honed.data import ChatTemplate, Example, Message, Renderer, TokenizedExampl
 from honed.errors import InvalidInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
 from transformers import AutoTokenizer
 
 CHAT = (Message("system", "Classify the message."), Message("user", "Where is my card? ☃"))
@@ -227,6 +228,39 @@ def test_rows_tokenise_together_as_one_by_one_and_spliced_as_rendered(family, ex
     together = family_renderer(family).examples(examples)
     assert together == [unspliced(family).example(example) for example in examples]
     assert together == [family_renderer(family).example(example) for example in examples]
+
+
+@EVERY_FAMILY
+@settings(max_examples=30, deadline=None)
+@given(system=contents, texts=st.lists(contents, min_size=8, max_size=12), same=st.booleans())
+def test_what_many_rows_share_is_encoded_once_with_the_tokens_of_each_alone(family, system, texts, same):
+    renderer = family_renderer(family)
+    texts = texts[:1] * len(texts) if same else texts
+    rows = [Example((Message("system", system), Message("user", text)), "a") for text in texts]
+    assert renderer.examples(rows) == [renderer.example(row) for row in rows]
+
+
+def test_special_tokens_bound_what_is_shared(renderer):
+    texts = [f"<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU {n}<|im_end|>\n<|im_start|>" for n in range(9)]
+    assert renderer._shared(texts) == (
+        "<|im_start|>system\nS<|im_end|>\n<|im_start|>",
+        "<|im_end|>\n<|im_start|>",
+    )
+    assert renderer._shared(["same" for _ in texts]) == ("", "")
+
+
+def test_a_tokenizer_that_treats_the_beginning_of_a_text_apart_shares_nothing(renderer):
+    tokenizer = Tokenizer.from_str(renderer.tokenizer.to_str())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Metaspace(replacement="a", prepend_scheme="first"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+    apart = Renderer(tokenizer, renderer.template, [*renderer.stop_ids])
+    rows = [Example((Message("system", "S"), Message("user", f"Where is {n}?")), "a") for n in range(9)]
+    assert apart.examples(rows) == [apart.example(row) for row in rows]
+    assert apart._shared([apart._prompt_text(row.messages) for row in rows]) == ("", "")
 
 
 @EVERY_FAMILY

@@ -31,7 +31,8 @@ class Checks:
     """Takes rows in the order of the table, those of the training table first.
 
     Attributes:
-        prompts: keys of what is asked, the system message included; of bare text, of the text.
+        prompts: keys of what is asked, the system message included; of bare text, of the text. These and `pairs` are
+            Python's hashes, equal within this process alone.
         pairs: keys of prompt and reply together, and of the rejected one.
         groups: keys of what must stay on one side of the split.
         labels: the labels in the order in which they came; empty unless rows are labelled.
@@ -71,13 +72,12 @@ class Checks:
         self.compared += len(compared)
         for example, prompt, group in zip(examples, prompts, groups, strict=True):
             reply, rejected, system = example.reply, example.rejected, _system(example)
-            key = text_key(prompt)
             said = f"{system}\0{prompt}\0{reply}"
             if rejected:
                 said += f"\0{rejected}"
-            self.prompts.append(text_key(f"{system}\0{prompt}") if system else key)
-            self.pairs.append(text_key(said))
-            self.groups.append(key if group is None else text_key(f"\0{group}"))
+            self.prompts.append(hash((system, prompt)) & _64_BITS)
+            self.pairs.append(hash(said) & _64_BITS)
+            self.groups.append(text_key(prompt if group is None else f"\0{group}"))
             self.characters.add(len(prompt) + (len(reply) if example.messages else 0) + len(rejected))
             if labelled:
                 number = self._numbers.setdefault(reply, len(self._numbers))

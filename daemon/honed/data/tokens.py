@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -25,6 +26,7 @@ MASK_RULE = (
     "trained turns of the assistant, each with its first end-of-turn token; bare text whole, between two of them"
 )
 _KEPT_REPLIES = 10_000
+_FEWEST_TO_SHARE = 8  # texts, below which looking for what they share does not pay
 _KEPT_SPLICES = 1000
 _SYSTEM_PROBE = "a text that no chat template writes by itself"
 
@@ -68,6 +70,12 @@ class Renderer:
         self._context_length = context_length
         added: dict[int, Any] = tokenizer.get_added_tokens_decoder()
         self._special = tuple(token.content for token in added.values() if token.special)
+        # Those that are found whatever stands beside them, and take nothing of it.
+        self._cuts = tuple(
+            token.content
+            for token in added.values()
+            if token.special and not (token.lstrip or token.rstrip or token.single_word or token.normalized)
+        )
         self._special_starts = frozenset(token[0] for token in self._special)
         self._folds_system = not self._knows_system()
         self._kept_reply_splice = lru_cache(_KEPT_SPLICES)(self._reply_splice)
@@ -146,10 +154,9 @@ class Renderer:
             for example in examples:
                 turns.append(self._checked(example.messages))
                 texts.append(self._prompt_text(turns[-1]) if turns[-1] else "")
-            encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
             tokenized: list[TokenizedExample] = []
-            for example, messages, text, encoding in zip(examples, turns, texts, encodings, strict=True):
-                tokenized.append(self._tokenized(example, messages, text, encoding.ids))
+            for example, messages, text, prompt in zip(examples, turns, texts, self._encoded(texts), strict=True):
+                tokenized.append(self._tokenized(example, messages, text, prompt))
         except InvalidInput as error:
             if example is None or not example.row:
                 raise
@@ -159,14 +166,37 @@ class Renderer:
         return tokenized
 
     def _tokenized(
-        self, example: Example, messages: tuple[Message, ...], text: str, prompt: list[int]
+        self, example: Example, messages: tuple[Message, ...], text: str, prompt: tuple[int, ...]
     ) -> TokenizedExample:
         if messages:
             fits = self._context_length is None or len(prompt) <= self._context_length
             earlier = self._earlier(messages, text) if fits else ()
-            return TokenizedExample(tuple(prompt), self._reply(messages, example.reply), earlier)
+            return TokenizedExample(prompt, self._reply(messages, example.reply), earlier)
         self._refuse_special_tokens(example.reply)
         return TokenizedExample((self._end_of_turn,), (*self.encode(example.reply), self._end_of_turn))
+
+    def _encoded(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Token ids of each text. What all of them share at either end, up to a special token, is encoded once."""
+        head, tail = self._shared(texts) if len(texts) >= _FEWEST_TO_SHARE else ("", "")
+        inner = [text[len(head) : len(text) - len(tail)] for text in texts]
+        encodings = self.tokenizer.encode_batch_fast(inner, add_special_tokens=False)
+        before, after = self.encode(head), self.encode(tail)
+        return [(*before, *encoding.ids, *after) for encoding in encodings]
+
+    def _shared(self, texts: Sequence[str]) -> tuple[str, str]:
+        """What all texts begin and end with, up to where a special token ends and from where one begins.
+
+        A tokenizer takes special tokens out before it looks at the text between them, so that both sides of one are
+        encoded alike together and apart. One that does otherwise (it may treat the beginning of a text in its own way)
+        is found out by the first of the texts, and nothing is shared.
+        """
+        common = commonprefix(texts)  # noqa: RUF071 - by characters
+        head = common[: max((common.rfind(token) + len(token) for token in self._cuts if token in common), default=0)]
+        rests = [text[len(head) :] for text in texts]
+        common = commonprefix([rest[::-1] for rest in rests])[::-1]  # noqa: RUF071
+        tail = common[min((common.find(token) for token in self._cuts if token in common), default=len(common)) :]
+        apart = [token for part in (head, rests[0].removesuffix(tail), tail) for token in self.encode(part)]
+        return (head, tail) if apart == self.encode(texts[0]) else ("", "")
 
     def reply(self, example: Example, reply: str | None = None) -> list[int]:
         """Token ids of an example's reply, or of another one in its place, with the end-of-turn token."""
