@@ -15,6 +15,7 @@ from honed.data.near_duplicates import NearDuplicates
 from honed.data.splits import Keys, Labels, text_key
 
 MAX_NEAR_DUPLICATE_ROWS = 100_000  # of each table
+_64_BITS = 2**64 - 1
 
 # UTF-8 once read as Latin-1 or Windows-1252 and written again, and characters lost to a wrong decoder.
 _MOJIBAKE = re.compile("\u00c3[\u0080-\u00bf\u0192\u0160\u2026\u2018-\u201e]|\u00e2\u20ac|\u00c2[\u00a0-\u00bf]|\ufffd")
