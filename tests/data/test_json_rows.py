@@ -1,5 +1,4 @@
 import json
-import time
 
 import pytest
 from honed.data import records
@@ -94,12 +93,11 @@ def test_after_an_element_that_is_no_json_the_array_is_left_and_that_is_said(rea
     assert "the rows after it were not read" in problems.first[0][1]
 
 
+@pytest.mark.timeout(20)  # 0.05 s; where each key was looked for among all before it, it took 40 s
 def test_a_key_that_occurs_twice_among_very_many_is_found_at_once(read):
     row = "{" + ",".join(f'"{number}": 0' for number in range(60_000)) + ',"7": 0}'
-    begun = time.process_time()
     _, problems = read([row, '{"a": 1}'], "jsonl")
     assert "the key '7' occurs twice" in problems.first[0][1]
-    assert time.process_time() - begun < 5  # it was 0.05 s, where each key looked for among all before it took 40 s
 
 
 def test_what_looks_like_a_key_twice_inside_a_text_is_none(read):
