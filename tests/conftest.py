@@ -1,6 +1,15 @@
 """What several packages' tests share. The heavy imports wait until a test asks for them."""
 
+import signal
+
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Children can be interrupted also where the tests run in the background of a shell, which ignores SIGINT."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

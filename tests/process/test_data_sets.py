@@ -316,12 +316,10 @@ def test_all_pieces_of_a_text_are_on_one_side_of_the_split(upload, train_rows):
 
 def test_only_bare_text_is_split(upload):
     rows = [{"prompt": "#" * LONG, "completion": "c"}, {"prompt": "p", "completion": "c"}]
-    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
-        upload(rows, model="tiny", long_rows="split", test_fraction=0)
-    assert "only bare text can be split" in error.value.message
-    with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
-        upload(rows, model="tiny", long_rows="split", shape="prompt_completion")
-    assert error.value.field_violations[0][0] == "header.long_rows"
+    for shape in (None, "prompt_completion"):
+        with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
+            upload(rows, model="tiny", long_rows="split", shape=shape)
+        assert error.value.field_violations[0][0] == "header.long_rows"
 
 
 def test_the_lengths_of_the_report_are_those_of_the_preview(client, upload, tuned):
