@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,29 @@ def test_an_interrupted_run_is_the_uninterrupted_one_bit_for_bit(fresh, rows, wh
     assert all(torch.equal(value, whole[1][name]) for name, value in adapters(model).items())
 
 
+@pytest.mark.parametrize("stop", [2, 3, 8])
+def test_a_run_with_noise_and_patience_goes_on_to_the_same_best_epoch(fresh, rows, tmp_path, stop):
+    settings = replace(SETTINGS, epochs=50, learning_rate=3e-2, patience=2, noise_alpha=5.0, label_smoothing=0.1)
+    other = [TokenizedExample(row.reply, row.prompt) for row in rows]
+
+    def go(folder, stop_after=None):
+        model, checkpoints, steps = fresh(), Checkpoints(folder, "a", 1000), []
+        try:
+            for step in run(model, rows, other, settings, checkpoints):
+                steps.append(seen(step))
+                checkpoints.stopping = step.step == stop_after
+        except Stopped:
+            pass
+        return steps, adapters(model)
+
+    whole = go(tmp_path / "whole")
+    assert stop < len(whole[0]) < 100
+    go(tmp_path / "cut", stop)
+    steps, values = go(tmp_path / "cut")
+    assert steps == whole[0]
+    assert all(torch.equal(value, whole[1][name]) for name, value in values.items())
+
+
 def test_every_generator_goes_on_where_it_was(fresh, rows, tmp_path):
     def draw():
         return random.random(), float(np.random.random()), torch.rand(()).item()
@@ -100,7 +124,7 @@ def test_a_checkpoint_holds_json_and_safetensors_and_nothing_else(fresh, rows, t
     train(fresh(), rows, tmp_path, stop_after=2)
     (folder,) = tmp_path.iterdir()
     for path in folder.iterdir():
-        assert json.loads(path.read_text()) if path.suffix == ".json" else load_file(path)
+        assert isinstance(json.loads(path.read_text()) if path.suffix == ".json" else load_file(path), dict)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "random.safetensors", "state.json"])

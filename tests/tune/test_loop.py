@@ -7,7 +7,7 @@ from honed.data import TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune import base, lora
 from honed.tune.batches import Batch
-from honed.tune.loop import LoopSettings, evaluate_loss, mean_loss, run
+from honed.tune.loop import LoopSettings, epochs_since_best, evaluate_loss, mean_loss, run
 
 SETTINGS = LoopSettings(
     learning_rate=1e-2,
@@ -52,6 +52,71 @@ def test_padding_costs_no_loss(adapted, rows):
     other = mean_loss(model, Batch.of([long])).item()
     expected = (alone * len(short.reply) + other) / (len(short.reply) + 1)
     assert beside == pytest.approx(expected, rel=1e-5)
+
+
+def test_smoothed_labels_give_every_token_a_share_of_the_target(adapted, rows):
+    model, batch = adapted(), Batch.of(rows[:3])
+    with torch.inference_mode():
+        logits = model(input_ids=batch.ids).logits.float().log_softmax(-1)
+    trained = batch.targets != -100
+    likelihoods = logits[trained]
+    plain = -likelihoods.gather(1, batch.targets[trained][:, None]).mean()
+    spread = -likelihoods.mean()
+    assert mean_loss(model, batch, label_smoothing=0.3).item() == pytest.approx(
+        (0.7 * plain + 0.3 * spread).item(), rel=1e-5
+    )
+
+
+def test_noise_on_the_embeddings_is_uniform_and_smaller_in_longer_rows(adapted, rows, monkeypatch):
+    model = adapted()
+    seen = []
+    embed = model.get_base_model().get_input_embeddings()
+    decoder = model.get_base_model().get_decoder()
+    forward = decoder.forward
+    monkeypatch.setattr(decoder, "forward", lambda **given: seen.append(given["inputs_embeds"]) or forward(**given))
+    batch = Batch.of([TokenizedExample((3,) * 9, (4,)), TokenizedExample((3,) * 89, (4,))])
+    torch.manual_seed(1)
+    mean_loss(model, batch, noise_alpha=5.0)
+    noise = seen[0] - embed(batch.ids)
+    for row, length in ((0, 10), (1, 90)):
+        reach = 5.0 / (length * noise.shape[-1]) ** 0.5
+        assert noise[row].abs().max().item() == pytest.approx(reach, rel=0.01)
+        assert noise[row].std().item() == pytest.approx(reach / 3**0.5, rel=0.05)
+    seen.clear()
+    assert mean_loss(model, batch).item() == mean_loss(model, batch).item()
+    assert torch.equal(seen[0], embed(batch.ids))
+
+
+@pytest.mark.parametrize(
+    ("losses", "epochs"),
+    [([], 0), ([3.0], 0), ([3.0, 2.0], 0), ([2.0, 3.0], 1), ([2.0, 2.0, 2.5], 2), ([3.0, 1.0, 2.0], 1)],
+)
+def test_the_best_epoch_is_the_first_of_the_lowest_loss(losses, epochs):
+    assert epochs_since_best(losses) == epochs
+
+
+def test_with_patience_the_run_ends_and_leaves_the_model_of_the_best_epoch(fresh, rows):
+    settings = replace(SETTINGS, epochs=50, patience=2, learning_rate=3e-2)
+    model, other = (
+        fresh(),
+        [TokenizedExample(row.reply, row.prompt) for row in rows],
+    )  # what is learned is of no use there
+    kept, losses = [], []
+    for step in run(model, rows, other, settings):
+        if step.validation_loss is not None:
+            losses.append(step.validation_loss)
+            kept.append({name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad})
+    best = losses.index(min(losses))
+    assert len(losses) == best + 3 < 50
+    assert all(torch.equal(p, kept[best][name]) for name, p in model.named_parameters() if p.requires_grad)
+    assert evaluate_loss(model, other, SETTINGS.batch_size) == min(losses)
+
+
+def test_without_patience_all_epochs_run_and_the_last_step_stays(fresh, rows):
+    model = fresh()
+    steps = list(run(model, rows, rows, replace(SETTINGS, epochs=3)))
+    assert steps[-1].step == steps[-1].total_steps == 9
+    assert evaluate_loss(model, rows, SETTINGS.batch_size) == steps[-1].validation_loss
 
 
 def test_a_loss_over_many_tokens_is_computed_in_parts(adapted, rows, monkeypatch):

@@ -43,6 +43,9 @@ TUNE = TuneWork(
     adapter_name="adapters/a",
     max_evaluation_rows=500,
     checkpoint_every_s=30,
+    label_smoothing=0.1,
+    noise_alpha=5.0,
+    patience=3,
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
 )

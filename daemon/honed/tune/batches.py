@@ -21,12 +21,17 @@ class Batch:
     Attributes:
         ids: [B, T] token ids; padding repeats 0.
         targets: [B, T]; targets[b, t] is the id to predict at t, or -100 where no loss is computed.
-        tokens: real tokens.
+        lengths: [B] real tokens of each row.
     """
 
     ids: Tensor
     targets: Tensor
-    tokens: int
+    lengths: Tensor
+
+    @property
+    def tokens(self) -> int:
+        """Real tokens."""
+        return int(self.lengths.sum())
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedExample]) -> "Batch":
@@ -38,7 +43,7 @@ class Batch:
             targets[place, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(row.reply)
             for start, end in row.earlier:
                 targets[place, start - 1 : end - 1] = torch.tensor(row.prompt[start:end])
-        return cls(ids, targets, sum(map(len, rows)))
+        return cls(ids, targets, torch.tensor([len(row) for row in rows]))
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

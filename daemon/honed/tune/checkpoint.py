@@ -1,6 +1,6 @@
 """Checkpoints of a run: tensors in safetensors, all else in JSON, a manifest over the whole; nothing is pickled.
 
-    step-00000120/ model.safetensors  optimizer.safetensors  random.safetensors  state.json  manifest.json
+    step-00000120/ {model,optimizer,best,random}.safetensors  state.json  manifest.json
 
 A checkpoint is written beside its place, flushed, and renamed: one that has its name is whole. The newest two stay.
 Not for several writers at once.
@@ -9,6 +9,7 @@ Not for several writers at once.
 import json
 import random
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -51,12 +52,21 @@ def environment() -> dict[str, str]:
     return versions | {"device": where, "threads": str(torch.get_num_threads())}
 
 
-def save(folder: Path, step: int, identity: str, state: dict[str, Any], model: nn.Module, optimizer: Optimizer) -> None:
+def save(
+    folder: Path,
+    step: int,
+    identity: str,
+    state: dict[str, Any],
+    model: nn.Module,
+    optimizer: Optimizer,
+    best: Mapping[str, Tensor],
+) -> None:
     """Writes a checkpoint of the parameters that train, the optimiser and all random generators.
 
     Args:
         folder: of all checkpoints of the run.
         identity: what a run must be to go on from here: its settings, data and base.
+        best: values of the parameters to be kept beside those of now.
 
     Raises:
         OSError: the disk is full; the checkpoints that were there are untouched.
@@ -73,6 +83,7 @@ def save(folder: Path, step: int, identity: str, state: dict[str, Any], model: n
         for key, value in optimizer.state[parameter].items()
     }
     save_file(moments, unfinished / "optimizer.safetensors")
+    save_file({name: value.cpu().contiguous() for name, value in best.items()}, unfinished / "best.safetensors")
     generators = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         generators |= {f"cuda:{place}": each for place, each in enumerate(torch.cuda.get_rng_state_all())}
@@ -122,8 +133,9 @@ def newest(folder: Path, identity: str) -> tuple[Checkpoint | None, list[str]]:
     return None, wrong
 
 
-def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> None:
-    """Puts a checkpoint's values into a model and an optimiser of the same build, and into all random generators."""
+def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Puts a checkpoint's values into a model and an optimiser of the same build, and into all random generators;
+    returns what was saved as `best`."""
     whole = json.loads((checkpoint.folder / "state.json").read_text("utf-8"))
     values = load_file(checkpoint.folder / "model.safetensors")
     moments: dict[str, dict[str, Tensor]] = {}
@@ -141,6 +153,7 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> N
     version, words, gauss = whole["random"]["python"]
     random.setstate((version, tuple(words), gauss))
     np.random.set_state(whole["random"]["numpy"])
+    return load_file(checkpoint.folder / "best.safetensors")
 
 
 def _trainable(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -1,11 +1,12 @@
 """When checkpoints of a run are written, and how a run goes on from the last one."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from honed.tune import checkpoint
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 _MOST_OVERHEAD = 0.05
@@ -34,8 +35,9 @@ class Checkpoints:
         self._written_at = time.monotonic()
         self._cost_s = 0.0
 
-    def resume(self, model: nn.Module, optimizer: Optimizer) -> list[dict[str, Any]]:
-        """Puts the newest good checkpoint into model, optimiser and random generators; returns its steps, if any.
+    def resume(self, model: nn.Module, optimizer: Optimizer) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
+        """Puts the newest good checkpoint into model, optimiser and random generators; returns its steps, if any, and
+        the values of the best epoch, if one is kept.
 
         Raises:
             InvalidInput: the checkpoint is that of another run.
@@ -43,21 +45,24 @@ class Checkpoints:
         found, wrong = checkpoint.newest(self._folder, self._identity)
         self.notes += [f"A checkpoint was passed over: {reason}" for reason in wrong]
         if found is None:
-            return []
-        checkpoint.restore(found, model, optimizer)
+            return [], {}
+        best = checkpoint.restore(found, model, optimizer)
         self.notes.append(f"The run goes on behind step {found.step}.")
         now = checkpoint.environment()
         if changed := [name for name, value in now.items() if found.environment.get(name) != value]:
             was = ", ".join(f"{name} {found.environment.get(name)} (now {now[name]})" for name in changed)
             self.notes.append(f"The checkpoint was written with {was}: the losses to come may differ in the last bits.")
         steps: list[dict[str, Any]] = found.state["steps"]
-        return steps
+        return steps, best
 
-    def after_step(self, steps: list[dict[str, Any]], model: nn.Module, optimizer: Optimizer) -> None:
+    def after_step(
+        self, steps: list[dict[str, Any]], model: nn.Module, optimizer: Optimizer, best: Mapping[str, Tensor]
+    ) -> None:
         """Writes a checkpoint if it is time for one.
 
         Args:
             steps: all steps so far, as JSON.
+            best: the values of the parameters after the best epoch; empty if no epoch is to be kept.
 
         Raises:
             Stopped: the run was asked to stop, and its checkpoint is written.
@@ -67,7 +72,7 @@ class Checkpoints:
         wait_s = max(self._every_s, self._cost_s / _MOST_OVERHEAD) if self._every_s else 0.0
         if not self.stopping and began - self._written_at < wait_s:
             return
-        checkpoint.save(self._folder, len(steps), self._identity, {"steps": steps}, model, optimizer)
+        checkpoint.save(self._folder, len(steps), self._identity, {"steps": steps}, model, optimizer, best)
         self._written_at = time.monotonic()
         self._cost_s = self._written_at - began
         if self.stopping:

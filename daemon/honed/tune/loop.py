@@ -37,6 +37,9 @@ class LoopSettings:
     max_gradient_norm: float
     weight_decay: float
     seed: int
+    label_smoothing: float = 0.0
+    noise_alpha: float = 0.0
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def run(
     same machine with the same libraries every later loss is that of a run that was never interrupted, bit for bit.
 
     The learning rate rises linearly over the warm-up and falls to 0 on a half cosine (AdamW: Loshchilov & Hutter
-    2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch.
+    2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch. With `patience` the run ends
+    after so many epochs without a better one, and the model is left as it was after the best.
 
     Raises:
         InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
@@ -78,17 +82,19 @@ def run(
     parameters = trainable_parameters(model)
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     torch.manual_seed(settings.seed)
-    steps = checkpoints.resume(model, optimizer) if checkpoints else []
+    steps, best = checkpoints.resume(model, optimizer) if checkpoints else ([], {})
     yield from (Step(**step) for step in steps)
     model.train()
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
     for step, batch in zip(range(len(steps) + 1, total + 1), batches, strict=False):
+        if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
+            break
         rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = mean_loss(model, batch)
+        loss = mean_loss(model, batch, settings.label_smoothing, settings.noise_alpha)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
@@ -106,11 +112,24 @@ def run(
         validation_loss = evaluate_loss(model, validation, settings.batch_size) if checked else None
         done = Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
         yield done
+        steps.append(asdict(done))
+        if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
+            best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
         if checkpoints:
-            steps.append(asdict(done))
-            checkpoints.after_step(steps, model, optimizer)
+            checkpoints.after_step(steps, model, optimizer, best)
         began = time.monotonic()
+    if best:
+        model.load_state_dict(best, strict=False)
     model.eval()
+
+
+def epochs_since_best(losses: Sequence[float]) -> int:
+    """Epochs that have passed since the one with the lowest validation loss; 0 before the first."""
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
+
+
+def _validation_losses(steps: Sequence[dict[str, Any]]) -> list[float]:
+    return [step["validation_loss"] for step in steps if step["validation_loss"] is not None]
 
 
 def schedule(step: int, total: int, warmup_fraction: float) -> float:
@@ -121,17 +140,28 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
-def mean_loss(model: PeftModel, batch: Batch) -> Tensor:
-    """Cross-entropy over the trained tokens of a batch, their mean, in float32."""
+def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
+    """Cross-entropy over the trained tokens of a batch, their mean, in float32.
+
+    Args:
+        label_smoothing: share of a target's probability that is spread over the vocabulary.
+        noise_alpha: uniform noise up to this / sqrt(tokens of the row · D) on the embeddings (NEFTune: Jain et al.
+            2023, arXiv 2310.05914).
+    """
     causal: Any = model.get_base_model()
     where = next(causal.parameters()).device
-    hidden = causal.get_decoder()(input_ids=batch.ids.to(where), use_cache=False).last_hidden_state  # [B, T, D]
+    embedded = causal.get_input_embeddings()(batch.ids.to(where))  # [B, T, D]
+    if noise_alpha:
+        reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
+        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
+    hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
     targets = batch.targets.to(where)
     trained = targets != _IGNORED
     head, states, expected = causal.get_output_embeddings(), hidden[trained], targets[trained]  # [N, D] and [N]
 
     def summed(part: Tensor, ids: Tensor) -> Tensor:
-        return functional.cross_entropy(head(part).float(), ids, reduction="sum")  # over logits [n, V]
+        logits = head(part).float()  # [n, V]
+        return functional.cross_entropy(logits, ids, reduction="sum", label_smoothing=label_smoothing)
 
     if len(expected) <= _LOGITS_AT_ONCE:
         return summed(states, expected) / len(expected)

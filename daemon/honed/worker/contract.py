@@ -122,6 +122,9 @@ class TuneWork(Work):
     weight_decay: float
     seed: int
     validation_fraction: float
+    label_smoothing: float
+    noise_alpha: float
+    patience: int | None
     few_shot: int | None
     evaluate: bool
     model_name: str

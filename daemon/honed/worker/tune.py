@@ -51,6 +51,13 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
     require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
+    if work.patience and not validation:
+        raise InvalidInput(
+            f"patience needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows is none; "
+            "give a larger validation_fraction, or leave patience out.",
+            reason="TRAINING_ROWS_TOO_FEW",
+            rows=len(train),
+        )
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
         evaluation.check("the base", renderer, context_length, tuned=False)

@@ -48,6 +48,19 @@ def tune(
     validation_fraction: Annotated[
         float | None, typer.Option(help="Share of the training rows for the validation loss. [default: 0.05]")
     ] = None,
+    label_smoothing: Annotated[
+        float | None,
+        typer.Option(help="Share of a target's probability spread over all tokens, 0 to 0.5. [default: 0]"),
+    ] = None,
+    noise_alpha: Annotated[
+        float | None, typer.Option(help="NEFTune: noise on the embeddings, 0 to 100. [default: 0]")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="End after so many epochs without a better validation loss, and keep the best. [default: never]"
+        ),
+    ] = None,
     few_shot: Annotated[
         int | None, typer.Option(help="Examples shown to the base model, 0 to 64. [default: one a label, at most 16]")
     ] = None,
@@ -107,6 +120,9 @@ def tune(
             weight_decay=weight_decay,
             seed=seed,
             validation_fraction=validation_fraction,
+            label_smoothing=label_smoothing,
+            noise_alpha=noise_alpha,
+            patience=patience,
             few_shot=few_shot,
             skip_evaluation=skip_evaluation,
             max_evaluation_rows=max_evaluation_rows,

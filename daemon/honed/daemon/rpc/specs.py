@@ -26,6 +26,9 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "weight_decay": (0.0, 0, 1, True),
     "seed": (0, 0, MAX_SEED, True),
     "validation_fraction": (0.05, 0, 0.5, True),
+    "label_smoothing": (0.0, 0, 0.5, True),
+    "noise_alpha": (0.0, 0, 100, True),
+    "patience": (None, 1, 1000, True),
     "few_shot": (None, 0, _MAX_SHOTS, True),
     "max_evaluation_rows": (500, 1, _MAX_ROWS, True),
 }
@@ -69,8 +72,14 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         if not 0 <= count <= _MAX_COPIES[kind]
     ]
     mistakes += [(field, "refused beside skip_evaluation, which measures nothing") for field in unused]
+    if spec.HasField("patience") and not spec.validation_fraction:
+        mistakes.append(("patience", "needs validation rows; expected a validation_fraction above 0"))
     raise_mistakes("job.tune", mistakes)
-    optional = {field: getattr(spec, field) if spec.HasField(field) else None for field in ("max_steps", "few_shot")}
+    optional = {
+        field: getattr(spec, field) if spec.HasField(field) else None  # pyright: ignore[reportArgumentType] - as above
+        for field, (default, *_) in _TUNE_NUMBERS.items()
+        if default is None
+    }
     numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
     return (
         numbers
