@@ -6,6 +6,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from honed.durable import sync
 from honed.errors import AlreadyExists, InvalidInput, NoRoom
 from honed.worker.contract import CHECKPOINTS_FOLDER
 
@@ -153,12 +154,3 @@ def write_private(path: Path, text: str) -> None:
         os.fsync(file.fileno())
     temporary.rename(path)
     sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Flushes a file or folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
