@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 from helpers.daemon import JOB_TIMEOUT_S, refused, wait_for
 from honed.client.errors import JobFailed
-from honed.v1.jobs_pb2 import Job, TuneSpec
+from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
 
 
 def tuning(adapter_id: str, **settings) -> TuneSpec:
@@ -288,3 +288,20 @@ def test_a_full_queue_asks_to_come_back_later(new_daemon):
             client.tune(tuning("third"))
         assert error.value.retry_after_s > 0
         assert len(list(client.list_jobs())) == 3  # the import of the stock, and two
+
+
+def test_a_tuning_with_patience_says_which_step_it_kept(client):
+    job = client.tune(tuning("patient", patience=1, validation_fraction=0.2, learning_rate=0.05, skip_evaluation=True))
+    events: list[JobEvent] = []
+    job = client.wait_job(job.name, events.append)
+    losses = {
+        event.progress.step: event.progress.validation_loss
+        for event in events
+        if event.progress.HasField("validation_loss")
+    }
+    best = min(losses, key=losses.__getitem__)
+    assert max(losses) > best
+    assert f"The adapter is that of step {best}: no validation loss was below {losses[best]:.4f}." in [
+        e.log for e in events
+    ]
+    assert client.get_adapter("patient").training.validation_loss == losses[best]

@@ -97,6 +97,12 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
     steps = _tune(work, adapted, train, validation, checkpoints, report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
+    if work.patience:
+        best = min(
+            (step for step in steps if step.validation_loss is not None), key=lambda step: step.validation_loss or 0
+        )
+        report.log(f"The adapter is that of step {best.step}: no validation loss was below {best.validation_loss:.4f}.")
+        summary["validation_loss"] = best.validation_loss
     made_report: dict[str, Any] = {}
     if evaluation:
         who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
