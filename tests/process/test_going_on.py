@@ -81,6 +81,8 @@ def test_paused_and_resumed(careful, whole):
         job = client.wait_job(job.name)
         assert job.attempt == 3
         assert_is_whole(client, job, "paused", whole)
+        reported = [event.progress.step for event in client.watch_job(job.name) if event.progress.HasField("loss")]
+        assert reported == list(range(1, STEPS + 1))  # each once, over three attempts
 
 
 def test_its_worker_killed(careful, whole):

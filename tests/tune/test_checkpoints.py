@@ -73,6 +73,7 @@ def test_an_interrupted_run_is_the_uninterrupted_one_bit_for_bit(fresh, rows, wh
     steps, checkpoints = train(model, rows, tmp_path)
     assert [seen(step) for step in steps] == whole[0]
     assert checkpoints.notes == [f"The run goes on behind step {stops[-1]}."]
+    assert checkpoints.resumed_steps == stops[-1]
     assert adapters(model).keys() == whole[1].keys()
     assert all(torch.equal(value, whole[1][name]) for name, value in adapters(model).items())
 

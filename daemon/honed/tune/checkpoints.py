@@ -22,6 +22,7 @@ class Checkpoints:
     Attributes:
         stopping: set it to end the run behind the step that it is at, by Stopped.
         notes: what is to be said of how the run went on.
+        resumed_steps: steps that an earlier attempt had done.
     """
 
     def __init__(self, folder: Path, identity: str, every_s: float) -> None:
@@ -29,6 +30,7 @@ class Checkpoints:
         step is followed by a checkpoint; else writing takes a twentieth of the time at most."""
         self.stopping = False
         self.notes: list[str] = []
+        self.resumed_steps = 0
         self._folder = folder
         self._identity = identity
         self._every_s = every_s
@@ -53,6 +55,7 @@ class Checkpoints:
             was = ", ".join(f"{name} {found.environment.get(name)} (now {now[name]})" for name in changed)
             self.notes.append(f"The checkpoint was written with {was}: the losses to come may differ in the last bits.")
         steps: list[dict[str, Any]] = found.state["steps"]
+        self.resumed_steps = len(steps)
         return steps, best
 
     def after_step(

@@ -152,6 +152,8 @@ def _tune(
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
+            if step.step <= checkpoints.resumed_steps:
+                continue  # an earlier attempt has reported it
             report.progress(
                 step=step.step,
                 total_steps=step.total_steps,
