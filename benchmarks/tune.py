@@ -67,11 +67,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _honed(model_folder, rows, precision, steps):
-    import torch
     from honed.tune import base, lora
     from honed.tune.loop import LoopSettings, run
 
-    model = base.load(model_folder, torch.bfloat16)
+    model = base.load_to_tune(model_folder, base.compute_dtype())
     base.prepare_attention(model, max(map(len, rows)))
     base.quantize_linears(model, precision, keep_dequantized=base.has_room_for_dequantized())
     adapted = lora.attach(model, rank=16, alpha=32, dropout=0.0, seed=0)

@@ -14,11 +14,36 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 Precision = Literal["nf4", "bf16"]
 
 _LONGEST_PLAIN_ATTENTION = 512
+_CPU_INFO = Path("/proc/cpuinfo")
+_BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86: Cooper Lake, Sapphire Rapids, Zen 4; Arm
 
 
 def device() -> torch.device:
     """The device to tune on: CUDA where there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def compute_dtype() -> torch.dtype:
+    """bfloat16 where the device multiplies it in hardware, else float32.
+
+    A CPU without such units emulates bfloat16 at a tenth to a hundredth of its float32 speed (docs/benchmarks.md).
+    """
+    if device().type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = has_bfloat16_units(_CPU_INFO.read_text("utf-8") if _CPU_INFO.exists() else "")
+    return torch.bfloat16 if native else torch.float32
+
+
+def name(dtype: torch.dtype) -> str:
+    """ "bfloat16" for torch.bfloat16."""
+    return str(dtype).removeprefix("torch.")
+
+
+def has_bfloat16_units(cpu_info: str) -> bool:
+    """Whether the text of /proc/cpuinfo names instructions that multiply bfloat16."""
+    flags = next((line for line in cpu_info.splitlines() if line.lower().startswith(("flags", "features"))), "")
+    return not _BFLOAT16_UNITS.isdisjoint(flags.split())
 
 
 def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
@@ -32,6 +57,12 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
         use_safetensors=True,
     )
     return model.to(device()).eval().requires_grad_(False)
+
+
+def load_to_tune(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """As `load`, its weights rounded to bfloat16 whatever they are computed in: the same model on every machine."""
+    model: Any = load(folder, torch.bfloat16)
+    return model if dtype == torch.bfloat16 else model.to(dtype)  # `to` would round the rotary frequencies
 
 
 def prepare_attention(model: PreTrainedModel, longest_row: int) -> None:
@@ -48,8 +79,8 @@ def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequa
     """Puts every linear layer but the head into `precision`, in place, and returns the digest of the quantised tensors.
 
     NF4 layers hold the packed weights and dequantise in every product, as QLoRA does; with `keep_dequantized` they
-    hold what the dequantising gives instead: the same products bit for bit, at 4 times the memory of the layer and
-    without its time.
+    hold what the dequantising gives instead: the same products bit for bit, at 4 times the memory of the layer (8
+    times, in float32) and without its time.
     """
     digest = hashlib.sha256()
     if precision == "bf16":
@@ -60,13 +91,14 @@ def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequa
         if not isinstance(layer, nn.Linear) or layer is model.get_output_embeddings():
             continue
         digest.update(name.encode())
+        weight = layer.weight.detach().bfloat16()
         if precision == "bf16":
-            digest.update(layer.weight.detach().cpu().view(torch.uint8).numpy().tobytes())
+            digest.update(weight.cpu().view(torch.uint8).numpy().tobytes())
             continue
-        quantised = Nf4.quantize(layer.weight.data)
+        quantised = Nf4.quantize(weight)
         digest.update(quantised.to_bytes())
         if keep_dequantized:
-            layer.weight.data = quantised.dequantize()
+            layer.weight.data = quantised.dequantize().to(layer.weight.dtype)
         else:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, _linear4bit(layer))
@@ -90,6 +122,8 @@ def _linear4bit(layer: nn.Linear) -> nn.Module:
         device="meta",
     )
     packed: Any = Params4bit  # its options come through __new__, which pyright does not see
-    replacement.weight = packed(layer.weight.data, requires_grad=False, quant_type="nf4", compress_statistics=True)
+    # Quantised from bfloat16, dequantised to it: the weights that `keep_dequantized` keeps.
+    weight = layer.weight.data.bfloat16()
+    replacement.weight = packed(weight, requires_grad=False, quant_type="nf4", compress_statistics=True)
     replacement.bias = layer.bias
     return replacement.to(layer.weight.device)

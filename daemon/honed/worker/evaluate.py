@@ -56,11 +56,12 @@ def _ask(work: EvaluateWork, subject: Subject, evaluation: Evaluation) -> None:
         who = Who(name, name, "onnxruntime", tuned=_is_tuned(subject))
         evaluation.asked(_served(subject), renderer, who)
     elif subject["adapter"]:
-        model = tuned.load(model_folder, _folder(subject), renderer, torch.bfloat16)
-        evaluation.asked(TorchPredictor(model), renderer, Who(name, name, "torch bfloat16", tuned=True))
+        dtype = base.compute_dtype()
+        model = tuned.load(model_folder, _folder(subject), renderer, dtype)
+        evaluation.asked(TorchPredictor(model), renderer, Who(name, name, f"torch {base.name(dtype)}", tuned=True))
         evaluation.forgetting(model, renderer, name)
     else:
-        predictor = TorchPredictor(base.load(model_folder, torch.bfloat16))
+        predictor = TorchPredictor(base.load_to_tune(model_folder, base.compute_dtype()))
         models = sum(not (each["adapter"] or each["export"]) for each in work.subjects)
         called = "base" if models == 1 else name
         evaluation.untuned(predictor, renderer, name, work.shots, work.shot_choice, called)

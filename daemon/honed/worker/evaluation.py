@@ -31,6 +31,7 @@ from honed.evaluate import (
     stored,
     write_report,
 )
+from honed.tune import base
 from honed.tune.predict import TorchPredictor
 from honed.worker.contract import now
 from honed.worker.report import Report
@@ -134,7 +135,7 @@ class Evaluation:
         name: str = "base",
     ) -> None:
         """Asks a base zero-shot and with worked examples, the best of `shots` where several are given."""
-        runtime = f"torch {str(predictor.dtype).removeprefix('torch.')}"
+        runtime = f"torch {base.name(predictor.dtype)}"
         if not self._takes_shots:
             self.asked(predictor, renderer, Who(name, resource, runtime, tuned=False))
             return

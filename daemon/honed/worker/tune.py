@@ -12,7 +12,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
@@ -47,7 +46,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
     report.phase("loading the base")
-    model = base.load(model_folder, torch.bfloat16)
+    dtype = base.compute_dtype()
+    report.log(f"Computing in {base.name(dtype)}.")
+    model = base.load_to_tune(model_folder, dtype)
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
     require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
@@ -105,7 +106,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         summary["validation_loss"] = best.validation_loss
     made_report: dict[str, Any] = {}
     if evaluation:
-        who = Who("tuned", work.adapter_name, "torch bfloat16", tuned=True)
+        who = Who("tuned", work.adapter_name, f"torch {base.name(dtype)}", tuned=True)
         evaluation.asked(TorchPredictor(adapted), renderer, who)
         evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {

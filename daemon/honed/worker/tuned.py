@@ -1,7 +1,6 @@
 """A tuned model as it was trained: the base in its training precision, the adapter attached, its contract checked."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from honed import manifest
@@ -14,8 +13,6 @@ from peft import PeftModel
 def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dtype) -> PeftModel:
     """Loads a tuned model that computes in `dtype`.
 
-    The base is quantised from bfloat16, as in training, whatever `dtype` is; only then is it widened.
-
     Raises:
         InvalidInput: a file of the base or the adapter was changed.
         WrongState: the contract does not hold.
@@ -23,7 +20,7 @@ def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dty
     manifest.verify(model_folder)
     manifest.verify(adapter)
     contract = Contract.load(adapter)
-    model: Any = base.load(model_folder, torch.bfloat16)
+    model = base.load_to_tune(model_folder, dtype)
     digest = base.quantize_linears(model, contract.base_precision, keep_dequantized=True)
     contract.require(Contract.of(model_folder, contract.base_precision, digest, renderer))
-    return lora.load(model.to(dtype), adapter)
+    return lora.load(model, adapter)
