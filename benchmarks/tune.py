@@ -71,7 +71,6 @@ def _honed(model_folder, rows, precision, steps):
     from honed.tune.loop import LoopSettings, run
 
     model = base.load_to_tune(model_folder, base.compute_dtype())
-    base.prepare_attention(model, max(map(len, rows)))
     base.quantize_linears(model, precision, keep_dequantized=base.has_room_for_dequantized())
     adapted = lora.attach(model, rank=16, alpha=32, dropout=0.0, seed=0)
     settings = LoopSettings(1e-3, 1000, steps, 16, 0.06, 1.0, 0.0, 0)

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import torch
 from bitsandbytes.nn.modules import Linear4bit, Params4bit
 from honed.quantize import Nf4, nf4
+from honed.tune import attention
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 Precision = Literal["nf4", "bf16"]
 
-_LONGEST_PLAIN_ATTENTION = 512
 _CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86: Cooper Lake, Sapphire Rapids, Zen 4; Arm
 
@@ -51,7 +51,7 @@ def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     model: Any = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=dtype,
-        attn_implementation="sdpa",
+        attn_implementation=attention.NAME,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
@@ -63,16 +63,6 @@ def load_to_tune(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """As `load`, its weights rounded to bfloat16 whatever they are computed in: the same model on every machine."""
     model: Any = load(folder, torch.bfloat16)
     return model if dtype == torch.bfloat16 else model.to(dtype)  # `to` would round the rotary frequencies
-
-
-def prepare_attention(model: PreTrainedModel, longest_row: int) -> None:
-    """Selects the attention to train with, for rows of at most `longest_row` tokens.
-
-    On the CPU the backward of torch's fused attention takes longer than all of transformers' plain one for short rows
-    (docs/decisions.md has the figures); the plain one's score matrices grow with the square of the length.
-    """
-    if device().type == "cpu" and longest_row <= _LONGEST_PLAIN_ATTENTION:
-        model.set_attn_implementation("eager")
 
 
 def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequantized: bool) -> str:

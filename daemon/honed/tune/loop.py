@@ -6,23 +6,30 @@ reply positions are multiplied by it.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
+from bitsandbytes import optim
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune.batches import Batch, endless_batches, steps_per_epoch
+from honed.tune.attention import rows_arguments
+from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
 from honed.tune.lora import trainable_parameters
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
 
-_IGNORED = -100
 _LOGITS_AT_ONCE = 2048  # of 50,000 tokens in float32: 400 MB
+
+
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,9 @@ class LoopSettings:
     label_smoothing: float = 0.0
     noise_alpha: float = 0.0
     patience: int | None = None
+    micro_batch_tokens: int = 512
+    gradient_checkpointing: bool = False
+    optimizer: OptimizerName = "adamw"
 
 
 @dataclass(frozen=True)
@@ -80,47 +90,89 @@ def run(
     total = max(1, math.ceil(per_epoch * settings.epochs))
     total = min(total, settings.max_steps or total)
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = make_optimizer(parameters, settings)
     torch.manual_seed(settings.seed)
     steps, best = checkpoints.resume(model, optimizer) if checkpoints else ([], {})
     yield from (Step(**step) for step in steps)
     model.train()
+    share = not settings.noise_alpha and not has_dropout(model)
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
-    for step, batch in zip(range(len(steps) + 1, total + 1), batches, strict=False):
-        if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
-            break
-        rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = mean_loss(model, batch, settings.label_smoothing, settings.noise_alpha)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-            raise InvalidInput(
-                f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
-                f"(now {settings.learning_rate:g}).",
-                reason="LOSS_NOT_FINITE",
-                step=step,
-            )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        tokens += batch.tokens
-        seconds += time.monotonic() - began
-        checked = validation and (step % per_epoch == 0 or step == total)
-        validation_loss = evaluate_loss(model, validation, settings.batch_size) if checked else None
-        done = Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
-        yield done
-        steps.append(asdict(done))
-        if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
-            best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
-        if checkpoints:
-            checkpoints.after_step(steps, model, optimizer, best)
-        began = time.monotonic()
+    with recomputed_layers(model, settings.gradient_checkpointing):
+        for step, rows in zip(range(len(steps) + 1, total + 1), batches, strict=False):
+            if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
+                break
+            rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = backward(model, micro_batches(rows, settings.micro_batch_tokens, share=share), settings)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm).item()
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise InvalidInput(
+                    f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
+                    f"(now {settings.learning_rate:g}).",
+                    reason="LOSS_NOT_FINITE",
+                    step=step,
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            tokens += sum(map(len, rows))
+            seconds += time.monotonic() - began
+            checked = validation and (step % per_epoch == 0 or step == total)
+            validation_loss = evaluate_loss(model, validation, settings.micro_batch_tokens) if checked else None
+            done = Step(step, total, loss, rate, norm, tokens, seconds, validation_loss)
+            yield done
+            steps.append(asdict(done))
+            if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
+                best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
+            if checkpoints:
+                checkpoints.after_step(steps, model, optimizer, best)
+            began = time.monotonic()
     if best:
         model.load_state_dict(best, strict=False)
     model.eval()
+
+
+def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> Optimizer:
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); with moments in 8 bits (Dettmers et al. 2022, arXiv
+    2110.02861), paged out to the host's memory where the device's is short."""
+    numbers = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **numbers, fused=True)
+    kind: Any = optim.AdamW8bit if settings.optimizer == "adamw_8bit" else optim.PagedAdamW8bit
+    return kind(parameters, **numbers)
+
+
+@contextmanager
+def recomputed_layers(model: PeftModel, wanted: bool) -> Generator[None]:
+    """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): within it, if `wanted`, the backward computes each
+    decoder layer again instead of keeping its activations; the same numbers, for a third more time."""
+    causal: Any = model.get_base_model()
+    layers: list[Any] = list(causal.get_decoder().layers) if wanted else []
+    for layer in layers:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the class's own again
+
+
+def has_dropout(model: nn.Module) -> bool:
+    """Whether two passes of a model in training differ."""
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+
+
+def backward(model: PeftModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
+    """Adds the gradients of the mean loss of a batch, one micro-batch after the other, and returns it."""
+    trained = sum(len(part.targets) for part in batch)
+    loss = 0.0
+    for part in batch:
+        mean = summed_loss(model, part, settings.label_smoothing, settings.noise_alpha) / trained
+        mean.backward()
+        loss += mean.item()
+    return loss
 
 
 def epochs_since_best(losses: Sequence[float]) -> int:
@@ -140,8 +192,8 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
-def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
-    """Cross-entropy over the trained tokens of a batch, their mean, in float32.
+def summed_loss(model: PeftModel, batch: MicroBatch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
+    """Cross-entropy over the trained tokens of a micro-batch, their sum, in float32.
 
     Args:
         label_smoothing: share of a target's probability that is spread over the vocabulary.
@@ -150,37 +202,35 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
     """
     causal: Any = model.get_base_model()
     where = next(causal.parameters()).device
-    embedded = causal.get_input_embeddings()(batch.ids.to(where))  # [B, T, D]
+    embedded = causal.get_input_embeddings()(batch.ids[None].to(where))  # [1, N, D]
     if noise_alpha:
-        reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
-        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
-    hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
-    targets = batch.targets.to(where)
-    trained = targets != _IGNORED
-    head, states, expected = causal.get_output_embeddings(), hidden[trained], targets[trained]  # [N, D] and [N]
+        reach = noise_alpha / (batch.row_lengths.to(where) * embedded.shape[-1]).sqrt()  # [N]
+        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None].to(embedded.dtype)
+    hidden = causal.get_decoder()(
+        inputs_embeds=embedded,
+        position_ids=batch.positions[None].to(where),
+        use_cache=False,
+        **rows_arguments(batch.layout.to(where)),
+    ).last_hidden_state[0]  # [N, D]
+    head, states, targets = causal.get_output_embeddings(), hidden[batch.states.to(where)], batch.targets.to(where)
 
     def summed(part: Tensor, ids: Tensor) -> Tensor:
         logits = head(part).float()  # [n, V]
         return functional.cross_entropy(logits, ids, reduction="sum", label_smoothing=label_smoothing)
 
-    if len(expected) <= _LOGITS_AT_ONCE:
-        return summed(states, expected) / len(expected)
-    parts = zip(states.split(_LOGITS_AT_ONCE), expected.split(_LOGITS_AT_ONCE), strict=True)
+    if len(targets) <= _LOGITS_AT_ONCE:
+        return summed(states, targets)
+    parts = zip(states.split(_LOGITS_AT_ONCE), targets.split(_LOGITS_AT_ONCE), strict=True)
     # The backward computes the logits of a part again instead of keeping those of all.
     sums: list[Tensor] = [checkpoint(summed, *part, use_reentrant=False) for part in parts]
-    return torch.stack(sums).sum() / len(expected)
+    return torch.stack(sums).sum()
 
 
 @torch.inference_mode()
-def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
+def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
     """Mean loss over the trained tokens of rows, without dropout."""
     model.eval()
-    total = count = 0.0
-    ordered = sorted(rows, key=len)
-    for start in range(0, len(ordered), batch_size):
-        batch = Batch.of(ordered[start : start + batch_size])
-        trained = int((batch.targets != _IGNORED).sum())
-        total += mean_loss(model, batch).item() * trained
-        count += trained
+    batches = micro_batches(rows, micro_batch_tokens, share=True)
+    total = sum(summed_loss(model, batch).item() for batch in batches)
     model.train()
-    return total / count
+    return total / sum(len(batch.targets) for batch in batches)

@@ -94,7 +94,6 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.log(f"{trainable:,} trained parameters.")
 
     report.phase("tuning")
-    base.prepare_attention(model, longest)
     checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
     steps = _tune(work, adapted, train, validation, checkpoints, report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
