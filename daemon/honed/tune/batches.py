@@ -94,6 +94,13 @@ class MicroBatch:
         )
 
 
+    def to(self, device: torch.device) -> "MicroBatch":
+        """On a device."""
+        tensors = (self.ids, self.positions, self.row_lengths, self.states, self.targets)
+        ids, positions, row_lengths, states, targets = (tensor.to(device) for tensor in tensors)
+        return MicroBatch(ids, positions, row_lengths, self.layout.to(device), states, targets)
+
+
 def _trained(row: TokenizedExample) -> list[tuple[int, int]]:
     """(start, end) of what is trained among a row's tokens."""
     return [*row.earlier, (len(row.prompt), len(row))]

@@ -201,18 +201,18 @@ def summed_loss(model: PeftModel, batch: MicroBatch, label_smoothing: float = 0.
             2023, arXiv 2310.05914).
     """
     causal: Any = model.get_base_model()
-    where = next(causal.parameters()).device
-    embedded = causal.get_input_embeddings()(batch.ids[None].to(where))  # [1, N, D]
+    batch = batch.to(next(causal.parameters()).device)
+    embedded = causal.get_input_embeddings()(batch.ids[None])  # [1, N, D]
     if noise_alpha:
-        reach = noise_alpha / (batch.row_lengths.to(where) * embedded.shape[-1]).sqrt()  # [N]
+        reach = noise_alpha / (batch.row_lengths * embedded.shape[-1]).sqrt()  # [N]
         embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None].to(embedded.dtype)
     hidden = causal.get_decoder()(
         inputs_embeds=embedded,
-        position_ids=batch.positions[None].to(where),
+        position_ids=batch.positions[None],
         use_cache=False,
-        **rows_arguments(batch.layout.to(where)),
+        **rows_arguments(batch.layout),
     ).last_hidden_state[0]  # [N, D]
-    head, states, targets = causal.get_output_embeddings(), hidden[batch.states.to(where)], batch.targets.to(where)
+    head, states, targets = causal.get_output_embeddings(), hidden[batch.states], batch.targets
 
     def summed(part: Tensor, ids: Tensor) -> Tensor:
         logits = head(part).float()  # [n, V]

@@ -1,0 +1,196 @@
+"""How much memory a tuning needs, found without loading it, and the micro-batch that fits.
+
+What the backward keeps is counted, not guessed: the model is built on torch's meta device, which has shapes and no data,
+and the tensors that autograd saves in one forward are added up. N tokens in the stream, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from honed.data import TokenizedExample
+from honed.errors import NoRoom
+from honed.tune import attention
+from honed.tune.batches import MicroBatch, micro_batches
+from honed.tune.loop import LoopSettings, recomputed_layers, summed_loss
+from peft import PeftModel
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+
+# Of the sum of all parts: what the allocator keeps free between blocks. Measured: benchmarks/memory.py.
+_SLACK = 1.05
+_FEWEST_TOKENS = 64  # below which halving a micro-batch saves nothing any more
+_MOMENT_BYTES = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2}
+
+
+@dataclass(frozen=True)
+class Room:
+    """What is there and what is used already.
+
+    Attributes:
+        device_bytes: what this process may use in all.
+        process_bytes: what it uses before the base is loaded: the libraries.
+    """
+
+    device_bytes: int
+    process_bytes: int
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Settings under which a tuning fits, and the peak that is expected of them."""
+
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    needed_bytes: int
+
+    def put_into(self, settings: LoopSettings) -> LoopSettings:
+        return replace(
+            settings,
+            micro_batch_tokens=self.micro_batch_tokens,
+            gradient_checkpointing=self.gradient_checkpointing,
+        )
+
+
+def sketch(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """The model of an imported folder on the meta device: every shape, no data."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    with torch.device("meta"):
+        model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention.NAME)
+    return model.requires_grad_(False)
+
+
+def room() -> Room:
+    """The memory of the device, and of this process now.
+
+    On a CPU: what the kernel calls available, or less where a control group says so, and what is used already.
+    """
+    if torch.cuda.is_available():
+        free, _ = torch.cuda.mem_get_info()
+        return Room(free + torch.cuda.memory_reserved(), torch.cuda.memory_reserved())
+    used = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
+    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
+    return Room(min(available, _group_room()) + used, used)
+
+
+def _group_room() -> int:
+    """What the process's control group (version 2) leaves, its parents' limits not looked at; a lot without a limit."""
+    group = Path("/sys/fs/cgroup") / Path("/proc/self/cgroup").read_text("ascii").strip().rpartition("::/")[2]
+    try:
+        limit, used = ((group / f"memory.{name}").read_text("ascii").strip() for name in ("max", "current"))
+    except OSError:
+        return 1 << 62
+    return 1 << 62 if limit == "max" else int(limit) - int(used)
+
+
+def longest_batch(rows: Sequence[TokenizedExample], settings: LoopSettings, *, share: bool) -> MicroBatch:
+    """The micro-batch of most tokens that a batch of the longest rows gives."""
+    longest = sorted(rows, key=len)[-settings.batch_size :]
+    return max(micro_batches(longest, settings.micro_batch_tokens, share=share), key=lambda batch: len(batch.ids))
+
+
+def needed_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings, process_bytes: int) -> int:
+    """The peak that one step over a micro-batch takes, for a model on the meta device."""
+    weights = sum(parameter.nbytes for parameter in model.parameters())
+    trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    kept = _saved_bytes(model, batch, settings)
+    if settings.gradient_checkpointing:
+        kept += _layer_bytes(model, batch, settings)
+    # The gradient of the logits beside the logits, and the widest states of a layer beside theirs.
+    config: Any = model.get_base_model().config
+    logits = 2 * 4 * len(batch.targets) * config.vocab_size
+    states = 3 * 4 * len(batch.ids) * max(config.intermediate_size, config.hidden_size)
+    moments = trained * (4 + _MOMENT_BYTES[settings.optimizer])
+    return process_bytes + int(_SLACK * (weights + moments + kept + logits + states))
+
+
+def fit(
+    model: PeftModel,
+    rows: Sequence[TokenizedExample],
+    settings: LoopSettings,
+    available: Room,
+    checkpointing: bool | None,
+    *,
+    share: bool,
+) -> Fit:
+    """The largest micro-batch of at most `settings.micro_batch_tokens` that fits, halving it first and computing layers
+    again (if `checkpointing` leaves it open) last.
+
+    Args:
+        model: on the meta device, with its adapters.
+
+    Raises:
+        NoRoom: not even one row fits; the message names the longest that would.
+    """
+    tried: Fit | None = None
+    for recompute in (False, True) if checkpointing is None else (checkpointing,):
+        tokens = settings.micro_batch_tokens
+        while True:
+            asked = replace(settings, micro_batch_tokens=tokens, gradient_checkpointing=recompute)
+            batch = longest_batch(rows, asked, share=share)
+            tried = Fit(tokens, recompute, needed_bytes(model, batch, asked, available.process_bytes))
+            if tried.needed_bytes <= available.device_bytes:
+                return tried
+            if tokens <= _FEWEST_TOKENS or batch.layout.places.shape[0] == 1:
+                break
+            tokens //= 2
+    assert tried is not None
+    raise _no_room(model, rows, tried.put_into(settings), tried.needed_bytes, available)
+
+
+def _no_room(
+    model: PeftModel, rows: Sequence[TokenizedExample], settings: LoopSettings, needed: int, available: Room
+) -> NoRoom:
+    """Says how long a row may be, by halving."""
+    longest = max(rows, key=len)
+    whole = longest.prompt + longest.reply
+    fits, too_long = 0, len(whole)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        row = TokenizedExample(whole[: middle - 1], whole[middle - 1 : middle]) if middle > 1 else None
+        if row is None:
+            break
+        need = needed_bytes(model, MicroBatch.of([row], share=False), settings, available.process_bytes)
+        fits, too_long = (middle, too_long) if need <= available.device_bytes else (fits, middle)
+    advice = (
+        f"Rows of at most {fits} tokens would fit; shorten the longest ({len(whole)} tokens)."
+        if fits
+        else "Not even the weights fit: take a smaller base or --base nf4, or a machine with more memory."
+    )
+    return NoRoom(
+        f"The tuning needs about {needed:,} bytes with one row at a time and every layer computed again; "
+        f"{available.device_bytes:,} are there. {advice}",
+        reason="MEMORY_EXCEEDED",
+        needed_bytes=needed,
+        device_bytes=available.device_bytes,
+        largest_row_tokens=fits,
+    )
+
+
+def _saved_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings) -> int:
+    """What autograd keeps between forward and backward, parameters left out."""
+    kept: dict[int, tuple[int, Any]] = {}
+
+    def count(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage.nbytes(), storage  # noqa: SLF001 - a storage's identity; held, so that it is not used again
+        return tensor
+
+    model.train()
+    with (
+        recomputed_layers(model, settings.gradient_checkpointing),
+        torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor),
+    ):
+        summed_loss(model, batch.to(torch.device("meta")), settings.label_smoothing, settings.noise_alpha)
+    parameters = {parameter.untyped_storage()._cdata for parameter in model.parameters()}  # noqa: SLF001 - as above
+    return sum(size for storage, (size, _) in kept.items() if storage not in parameters)
+
+
+def _layer_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings) -> int:
+    """What one layer keeps while it is computed again."""
+    causal: Any = model.get_base_model()
+    plain = replace(settings, gradient_checkpointing=False)
+    return _saved_bytes(model, batch, plain) // len(causal.get_decoder().layers)
