@@ -208,6 +208,10 @@ class AsyncClient:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return await self.create_job(requests.tune_job(spec))
 
+    async def plan(self, spec: TuneSpec) -> Job:
+        """What a tuning would do, in the job's `plan`; nothing is queued."""
+        return await self.create_job(requests.tune_job(spec), validate_only=True)
+
     async def evaluate(
         self,
         subjects: str | Sequence[str],
@@ -244,9 +248,11 @@ class AsyncClient:
         """Queues the conversion of "adapters/…" or "models/…" into what the engine serves."""
         return await self.create_job(requests.export_job(export_id, source, format, dataset))
 
-    async def create_job(self, job: Job, *, request_id: str = "") -> Job:
+    async def create_job(self, job: Job, *, request_id: str = "", validate_only: bool = False) -> Job:
         """Queues a job, of which `spec` alone is read."""
-        return await self._calls.unary(self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id))
+        return await self._calls.unary(
+            self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id, validate_only=validate_only)
+        )
 
     async def get_job(self, name: str) -> Job:
         """Gets one job."""

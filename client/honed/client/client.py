@@ -237,6 +237,10 @@ class Client:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return self.create_job(requests.tune_job(spec))
 
+    def plan(self, spec: TuneSpec) -> Job:
+        """What a tuning would do, in the job's `plan`; nothing is queued."""
+        return self.create_job(requests.tune_job(spec), validate_only=True)
+
     def evaluate(
         self,
         subjects: str | Sequence[str],
@@ -287,12 +291,15 @@ class Client:
         """
         return self.create_job(requests.export_job(export_id, source, format, dataset))
 
-    def create_job(self, job: Job, *, request_id: str = "") -> Job:
+    def create_job(self, job: Job, *, request_id: str = "", validate_only: bool = False) -> Job:
         """Queues a job, of which `spec` alone is read.
 
-        Repeating the call with the same `request_id` returns the job of the first.
+        Repeating the call with the same `request_id` returns the job of the first. With `validate_only` nothing is
+        queued: the job comes back as it would be.
         """
-        return self._calls.unary(self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id))
+        return self._calls.unary(
+            self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id, validate_only=validate_only)
+        )
 
     def get_job(self, name: str) -> Job:
         """Gets one job."""

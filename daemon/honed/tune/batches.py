@@ -93,7 +93,6 @@ class MicroBatch:
             torch.tensor(targets),
         )
 
-
     def to(self, device: torch.device) -> "MicroBatch":
         """On a device."""
         tensors = (self.ids, self.positions, self.row_lengths, self.states, self.targets)

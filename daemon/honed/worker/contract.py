@@ -103,7 +103,11 @@ class ImportWork(Work):
 
 @dataclass(frozen=True)
 class TuneWork(Work):
-    """Fine-tune; every setting is final, the defaults filled in."""
+    """Fine-tune; every setting is final, the defaults filled in.
+
+    `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is what
+    it may use at most, None for what is there.
+    """
 
     kind: ClassVar[str] = "tune"
     resumable: ClassVar[bool] = True
@@ -132,8 +136,23 @@ class TuneWork(Work):
     adapter_name: str
     max_evaluation_rows: int
     checkpoint_every_s: float
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
+    micro_batch_tokens: int | None
+    gradient_checkpointing: bool | None
+    memory_bytes: int | None
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True)
+class PlanWork(Work):
+    """What a tuning would do. `tune` holds the fields of its TuneWork.
+
+    Its result: the fields of honed.v1.JobPlan, `duration_s` in seconds.
+    """
+
+    kind: ClassVar[str] = "plan"
+    tune: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -170,7 +189,7 @@ class ExportWork(Work):
 
 WORKS: dict[str, type[Work]] = {
     work.kind: work
-    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
+    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, PlanWork, EvaluateWork, ExportWork)
 }
 
 

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import empty_pb2 as _empty_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from honed.v1 import types_pb2 as _types_pb2
@@ -18,6 +19,13 @@ class BasePrecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BASE_PRECISION_NF4: _ClassVar[BasePrecision]
     BASE_PRECISION_BF16: _ClassVar[BasePrecision]
 
+class Optimizer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OPTIMIZER_UNSPECIFIED: _ClassVar[Optimizer]
+    OPTIMIZER_ADAMW: _ClassVar[Optimizer]
+    OPTIMIZER_ADAMW_8BIT: _ClassVar[Optimizer]
+    OPTIMIZER_PAGED_ADAMW_8BIT: _ClassVar[Optimizer]
+
 class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SHOT_CHOICE_UNSPECIFIED: _ClassVar[ShotChoice]
@@ -32,6 +40,10 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BASE_PRECISION_UNSPECIFIED: BasePrecision
 BASE_PRECISION_NF4: BasePrecision
 BASE_PRECISION_BF16: BasePrecision
+OPTIMIZER_UNSPECIFIED: Optimizer
+OPTIMIZER_ADAMW: Optimizer
+OPTIMIZER_ADAMW_8BIT: Optimizer
+OPTIMIZER_PAGED_ADAMW_8BIT: Optimizer
 SHOT_CHOICE_UNSPECIFIED: ShotChoice
 SHOT_CHOICE_PER_LABEL: ShotChoice
 SHOT_CHOICE_SIMILAR: ShotChoice
@@ -40,7 +52,7 @@ EXPORT_FORMAT_ONNX_INT8: ExportFormat
 EXPORT_FORMAT_ONNX_FP32: ExportFormat
 
 class Job(_message.Message):
-    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "progress", "error", "result", "evaluations")
+    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "progress", "error", "result", "evaluations", "plan")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -73,6 +85,7 @@ class Job(_message.Message):
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
     state: Job.State
@@ -89,7 +102,8 @@ class Job(_message.Message):
     error: JobError
     result: str
     evaluations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Evaluation]
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ...) -> None: ...
+    plan: JobPlan
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., plan: _Optional[_Union[JobPlan, _Mapping]] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")
@@ -119,7 +133,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +158,9 @@ class TuneSpec(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     NOISE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    MICRO_BATCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
+    OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
     model: str
     dataset: str
     adapter_id: str
@@ -168,7 +185,38 @@ class TuneSpec(_message.Message):
     label_smoothing: float
     noise_alpha: float
     patience: int
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ...) -> None: ...
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    optimizer: Optimizer
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
+
+class JobPlan(_message.Message):
+    __slots__ = ("train_rows", "validation_rows", "epoch_tokens", "longest_row_tokens", "steps", "trainable_parameters", "needed_bytes", "device_bytes", "micro_batch_tokens", "gradient_checkpointing", "compute_dtype", "duration")
+    TRAIN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EPOCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LONGEST_ROW_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    TRAINABLE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DEVICE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    MICRO_BATCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
+    COMPUTE_DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    train_rows: int
+    validation_rows: int
+    epoch_tokens: int
+    longest_row_tokens: int
+    steps: int
+    trainable_parameters: int
+    needed_bytes: int
+    device_bytes: int
+    micro_batch_tokens: int
+    gradient_checkpointing: bool
+    compute_dtype: str
+    duration: _duration_pb2.Duration
+    def __init__(self, train_rows: _Optional[int] = ..., validation_rows: _Optional[int] = ..., epoch_tokens: _Optional[int] = ..., longest_row_tokens: _Optional[int] = ..., steps: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., needed_bytes: _Optional[int] = ..., device_bytes: _Optional[int] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., compute_dtype: _Optional[str] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Augmentation(_message.Message):
     __slots__ = ("typos", "casing", "punctuation", "word_dropout", "paraphrase")
@@ -217,12 +265,14 @@ class ExportSpec(_message.Message):
     def __init__(self, source: _Optional[str] = ..., export_id: _Optional[str] = ..., format: _Optional[_Union[ExportFormat, str]] = ..., dataset: _Optional[str] = ...) -> None: ...
 
 class CreateJobRequest(_message.Message):
-    __slots__ = ("job", "request_id")
+    __slots__ = ("job", "request_id", "validate_only")
     JOB_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    VALIDATE_ONLY_FIELD_NUMBER: _ClassVar[int]
     job: Job
     request_id: str
-    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    validate_only: bool
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ..., request_id: _Optional[str] = ..., validate_only: _Optional[bool] = ...) -> None: ...
 
 class GetJobRequest(_message.Message):
     __slots__ = ("name",)

@@ -83,6 +83,11 @@ def progress(data: dict[str, Any]) -> types_pb2.Progress:
     return types_pb2.Progress(**fields, eta=None if eta_s is None else duration(eta_s))
 
 
+def plan(result: dict[str, Any]) -> jobs_pb2.JobPlan:
+    fields = dict(result)
+    return jobs_pb2.JobPlan(duration=duration(fields.pop("duration_s")), **fields)
+
+
 def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
     return types_pb2.Evaluation(
         subject=data["subject"],

@@ -17,11 +17,12 @@ from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
-from honed.worker.contract import EvaluateWork, ExportWork, TuneWork, Work
+from honed.worker.contract import EvaluateWork, ExportWork, Limits, PlanWork, TuneWork, Work
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
 _MAX_SUBJECTS = 8
+_PLAN_LIMITS = Limits(wall_s=300.0)  # what it reads has been checked at its upload
 
 
 class JobService(jobs_pb2_grpc.JobServiceServicer):
@@ -31,7 +32,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._core = core
 
     async def CreateJob(self, request: jobs_pb2.CreateJobRequest, context: Context) -> jobs_pb2.Job:
-        if earlier := self._core.jobs.of_request(request.request_id):
+        if not request.validate_only and (earlier := self._core.jobs.of_request(request.request_id)):
             return self._message(earlier)
         spec = jobs_pb2.Job()
         kind = request.job.WhichOneof("spec")
@@ -46,6 +47,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             work, inputs, makes = self._export(spec.export)
         else:
             raise InvalidInput.of_field("job.spec", "expected tune, evaluate or export; models come with ImportModel")
+        if request.validate_only:
+            return await self._planned(spec, work, inputs, makes)
         job = self._core.enqueue(
             NewJob(
                 owner=principal.get(),
@@ -58,6 +61,17 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             )
         )
         return self._message(job)
+
+    async def _planned(
+        self, spec: jobs_pb2.Job, work: Work, inputs: Sequence[str], makes: dict[str, Makes]
+    ) -> jobs_pb2.Job:
+        """The job as it would be, and what a tuning would do."""
+        for made in makes.values():
+            self._core.resources.require_free(made.name)
+        if isinstance(work, TuneWork):
+            with self._core.resources.held(*inputs):
+                spec.plan.CopyFrom(convert.plan(await self._core.ask(PlanWork(asdict(work)), _PLAN_LIMITS)))
+        return spec
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
         return self._message(self._job(request.name))
@@ -139,6 +153,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             adapter_name=name,
             evaluate=evaluate,
             checkpoint_every_s=core.config.checkpoint_every_s,
+            memory_bytes=core.config.tune_memory_bytes or None,
             earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.tune.earlier_datasets"),
             **settings,
         )

@@ -29,11 +29,17 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "label_smoothing": (0.0, 0, 0.5, True),
     "noise_alpha": (0.0, 0, 100, True),
     "patience": (None, 1, 1000, True),
+    "micro_batch_tokens": (None, 1, 1_000_000, True),
     "few_shot": (None, 0, _MAX_SHOTS, True),
     "max_evaluation_rows": (500, 1, _MAX_ROWS, True),
 }
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
+_OPTIMIZERS = {
+    jobs_pb2.OPTIMIZER_ADAMW: "adamw",
+    jobs_pb2.OPTIMIZER_ADAMW_8BIT: "adamw_8bit",
+    jobs_pb2.OPTIMIZER_PAGED_ADAMW_8BIT: "paged_adamw_8bit",
+}
 _SHOT_CHOICES: dict[int, Literal["per_label", "similar"]] = {
     jobs_pb2.SHOT_CHOICE_PER_LABEL: "per_label",
     jobs_pb2.SHOT_CHOICE_SIMILAR: "similar",
@@ -65,6 +71,10 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
+    if spec.optimizer == jobs_pb2.OPTIMIZER_UNSPECIFIED:
+        spec.optimizer = jobs_pb2.OPTIMIZER_ADAMW
+    if spec.optimizer not in _OPTIMIZERS:
+        mistakes.append(("optimizer", f"expected ADAMW, ADAMW_8BIT or PAGED_ADAMW_8BIT, found {spec.optimizer}"))
     copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
     mistakes += [
         (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
@@ -86,6 +96,10 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         | optional
         | {
             "base_precision": _PRECISIONS[spec.base_precision],
+            "optimizer": _OPTIMIZERS[spec.optimizer],
+            "gradient_checkpointing": (
+                spec.gradient_checkpointing if spec.HasField("gradient_checkpointing") else None
+            ),
             "augmentation": {kind: count for kind, count in copies.items() if count},
         }
     )
