@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 from honed.worker.contract import (
@@ -12,6 +13,7 @@ from honed.worker.contract import (
     ImportWork,
     IngestWork,
     Limits,
+    PlanWork,
     PreviewWork,
     TuneWork,
     now,
@@ -43,6 +45,10 @@ TUNE = TuneWork(
     adapter_name="adapters/a",
     max_evaluation_rows=500,
     checkpoint_every_s=30,
+    optimizer="adamw",
+    micro_batch_tokens=None,
+    gradient_checkpointing=None,
+    memory_bytes=None,
     label_smoothing=0.1,
     noise_alpha=5.0,
     patience=3,
@@ -84,6 +90,7 @@ SPECS = [
     CheckTemplateWork({"name": "templates/t"}),
     ImportWork("/ä/ö", {"model.safetensors": "ab"}),
     TUNE,
+    PlanWork(asdict(TUNE)),
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),
 ]

@@ -87,15 +87,14 @@ def run(
         Stopped: `checkpoints` were told to stop.
     """
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
-    total = max(1, math.ceil(per_epoch * settings.epochs))
-    total = min(total, settings.max_steps or total)
+    total = total_steps(len(train), settings)
     parameters = trainable_parameters(model)
     optimizer = make_optimizer(parameters, settings)
     torch.manual_seed(settings.seed)
     steps, best = checkpoints.resume(model, optimizer) if checkpoints else ([], {})
     yield from (Step(**step) for step in steps)
     model.train()
-    share = not settings.noise_alpha and not has_dropout(model)
+    share = shares(model, settings)
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
@@ -134,6 +133,12 @@ def run(
     model.eval()
 
 
+def total_steps(rows: int, settings: LoopSettings) -> int:
+    """Steps of a run over so many training rows, if nothing ends it early."""
+    total = max(1, math.ceil(steps_per_epoch(rows, settings.batch_size) * settings.epochs))
+    return min(total, settings.max_steps or total)
+
+
 def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> Optimizer:
     """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); with moments in 8 bits (Dettmers et al. 2022, arXiv
     2110.02861), paged out to the host's memory where the device's is short."""
@@ -159,9 +164,10 @@ def recomputed_layers(model: PeftModel, wanted: bool) -> Generator[None]:
             del layer.forward  # the class's own again
 
 
-def has_dropout(model: nn.Module) -> bool:
-    """Whether two passes of a model in training differ."""
-    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+def shares(model: nn.Module, settings: LoopSettings) -> bool:
+    """Whether what rows have in common may be computed once: nothing is drawn for each row anew."""
+    dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    return not dropout and not settings.noise_alpha
 
 
 def backward(model: PeftModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:

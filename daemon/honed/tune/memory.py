@@ -1,9 +1,10 @@
 """How much memory a tuning needs, found without loading it, and the micro-batch that fits.
 
-What the backward keeps is counted, not guessed: the model is built on torch's meta device, which has shapes and no data,
-and the tensors that autograd saves in one forward are added up. N tokens in the stream, V vocabulary.
+What the backward keeps is counted, not guessed: the model is built on torch's meta device, which has shapes and no
+data, and the tensors that autograd saves in one forward are added up.
 """
 
+import resource
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from honed.data import TokenizedExample
 from honed.errors import NoRoom
 from honed.tune import attention
 from honed.tune.batches import MicroBatch, micro_batches
-from honed.tune.loop import LoopSettings, recomputed_layers, summed_loss
+from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_layers, shares, summed_loss
 from peft import PeftModel
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
@@ -62,18 +63,42 @@ def sketch(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     return model.requires_grad_(False)
 
 
-def room() -> Room:
-    """The memory of the device, and of this process now.
+def room(most_bytes: int | None) -> Room:
+    """The memory of the device, at most `most_bytes`, and that of this process now.
 
     On a CPU: what the kernel calls available, or less where a control group says so, and what is used already.
     """
     if torch.cuda.is_available():
         free, _ = torch.cuda.mem_get_info()
-        return Room(free + torch.cuda.memory_reserved(), torch.cuda.memory_reserved())
-    used = int(Path("/proc/self/statm").read_text("ascii").split()[1]) * 4096
-    lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    available = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    return Room(min(available, _group_room()) + used, used)
+        used = torch.cuda.memory_reserved()
+        return Room(min(free + used, most_bytes or free + used), used)
+    used = _bytes_of("/proc/self/status", "VmRSS:")
+    there = min(_bytes_of("/proc/meminfo", "MemAvailable:"), _group_room()) + used
+    return Room(min(there, most_bytes or there), used)
+
+
+def bound(there: Room) -> None:
+    """Makes an allocation beyond what is there fail in this process, on a CPU, where else the kernel would kill one.
+
+    The kernel bounds what is reserved, not what is used; what the libraries have reserved by now is added.
+    """
+    if not torch.cuda.is_available():
+        reserved = _bytes_of("/proc/self/status", "VmData:")
+        limit = there.device_bytes - there.process_bytes + reserved
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch, or Python, found no memory."""
+    text = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+    )
+
+
+def _bytes_of(file: str, field: str) -> int:
+    lines = Path(file).read_text("ascii").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
 
 
 def _group_room() -> int:
@@ -84,6 +109,11 @@ def _group_room() -> int:
     except OSError:
         return 1 << 62
     return 1 << 62 if limit == "max" else int(limit) - int(used)
+
+
+def default_tokens() -> int:
+    """Tokens of a micro-batch where memory is no concern: as many as keep the multipliers busy."""
+    return 8192 if torch.cuda.is_available() else 512
 
 
 def longest_batch(rows: Sequence[TokenizedExample], settings: LoopSettings, *, share: bool) -> MicroBatch:
@@ -111,10 +141,8 @@ def fit(
     model: PeftModel,
     rows: Sequence[TokenizedExample],
     settings: LoopSettings,
-    available: Room,
+    there: Room,
     checkpointing: bool | None,
-    *,
-    share: bool,
 ) -> Fit:
     """The largest micro-batch of at most `settings.micro_batch_tokens` that fits, halving it first and computing layers
     again (if `checkpointing` leaves it open) last.
@@ -125,48 +153,82 @@ def fit(
     Raises:
         NoRoom: not even one row fits; the message names the longest that would.
     """
-    tried: Fit | None = None
+    tried = Fit(0, checkpointing or False, 0)
     for recompute in (False, True) if checkpointing is None else (checkpointing,):
         tokens = settings.micro_batch_tokens
         while True:
             asked = replace(settings, micro_batch_tokens=tokens, gradient_checkpointing=recompute)
-            batch = longest_batch(rows, asked, share=share)
-            tried = Fit(tokens, recompute, needed_bytes(model, batch, asked, available.process_bytes))
-            if tried.needed_bytes <= available.device_bytes:
+            batch = longest_batch(rows, asked, share=shares(model, settings))
+            tried = Fit(tokens, recompute, needed_bytes(model, batch, asked, there.process_bytes))
+            if tried.needed_bytes <= there.device_bytes:
                 return tried
-            if tokens <= _FEWEST_TOKENS or batch.layout.places.shape[0] == 1:
+            if (smaller := halved(tokens, batch)) is None:
                 break
-            tokens //= 2
-    assert tried is not None
-    raise _no_room(model, rows, tried.put_into(settings), tried.needed_bytes, available)
+            tokens = smaller
+    raise _no_room(model, rows, tried.put_into(settings), tried.needed_bytes, there)
+
+
+def tried(
+    model: PeftModel,
+    train: Sequence[TokenizedExample],
+    validation: Sequence[TokenizedExample],
+    settings: LoopSettings,
+    expected: Fit,
+) -> Fit:
+    """What is left of a fit after its largest training step and its largest validation batch were really computed;
+    the micro-batch is halved until they are.
+
+    Raises:
+        MemoryError, RuntimeError: one row at a time does not fit.
+    """
+    while True:
+        now = expected.put_into(settings)
+        batch = longest_batch(train, now, share=shares(model, now))
+        try:
+            with recomputed_layers(model.train(), now.gradient_checkpointing):
+                backward(model, [batch], now)
+            if validation:
+                evaluate_loss(model, sorted(validation, key=len)[-now.batch_size :], now.micro_batch_tokens)
+        except (MemoryError, RuntimeError) as error:
+            smaller = halved(now.micro_batch_tokens, batch)
+            if smaller is None or not is_out_of_memory(error):
+                raise
+            expected = replace(expected, micro_batch_tokens=smaller)
+        else:
+            return expected
+        finally:
+            model.zero_grad(set_to_none=True)
+
+
+def halved(tokens: int, batch: MicroBatch) -> int | None:
+    """Half the tokens of a micro-batch; None where that saves nothing any more."""
+    return None if tokens <= _FEWEST_TOKENS or batch.layout.places.shape[0] == 1 else tokens // 2
 
 
 def _no_room(
-    model: PeftModel, rows: Sequence[TokenizedExample], settings: LoopSettings, needed: int, available: Room
+    model: PeftModel, rows: Sequence[TokenizedExample], settings: LoopSettings, needed: int, there: Room
 ) -> NoRoom:
     """Says how long a row may be, by halving."""
     longest = max(rows, key=len)
     whole = longest.prompt + longest.reply
-    fits, too_long = 0, len(whole)
+    fits, too_long = 1, len(whole)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        row = TokenizedExample(whole[: middle - 1], whole[middle - 1 : middle]) if middle > 1 else None
-        if row is None:
-            break
-        need = needed_bytes(model, MicroBatch.of([row], share=False), settings, available.process_bytes)
-        fits, too_long = (middle, too_long) if need <= available.device_bytes else (fits, middle)
+        row = TokenizedExample(whole[: middle - 1], whole[middle - 1 : middle])
+        need = needed_bytes(model, MicroBatch.of([row], share=False), settings, there.process_bytes)
+        fits, too_long = (middle, too_long) if need <= there.device_bytes else (fits, middle)
     advice = (
         f"Rows of at most {fits} tokens would fit; shorten the longest ({len(whole)} tokens)."
-        if fits
+        if fits > 1
         else "Not even the weights fit: take a smaller base or --base nf4, or a machine with more memory."
     )
     return NoRoom(
         f"The tuning needs about {needed:,} bytes with one row at a time and every layer computed again; "
-        f"{available.device_bytes:,} are there. {advice}",
+        f"{there.device_bytes:,} are there. {advice}",
         reason="MEMORY_EXCEEDED",
         needed_bytes=needed,
-        device_bytes=available.device_bytes,
-        largest_row_tokens=fits,
+        device_bytes=there.device_bytes,
+        largest_row_tokens=fits if fits > 1 else 0,
     )
 
 

@@ -105,8 +105,8 @@ class ImportWork(Work):
 class TuneWork(Work):
     """Fine-tune; every setting is final, the defaults filled in.
 
-    `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is what
-    it may use at most, None for what is there.
+    `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is
+    what it may use at most, None for what is there.
     """
 
     kind: ClassVar[str] = "tune"

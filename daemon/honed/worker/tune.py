@@ -11,7 +11,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedEx
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, lora
+from honed.tune import base, lora, memory
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
@@ -45,6 +45,7 @@ class Ready:
         train, validation: rows as tokens; the changed copies stand at the end of `train`.
         copies: how many of them there are, by kind.
         evaluation: with what the base answered; None if nothing is evaluated.
+        room: the memory that there was before the base was loaded.
     """
 
     folder: Path
@@ -56,6 +57,7 @@ class Ready:
     validation: Sequence[TokenizedExample]
     copies: dict[str, int]
     evaluation: Evaluation | None
+    room: memory.Room
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
@@ -63,6 +65,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     Raises:
         SystemExit: SIGTERM asked to stop, and a checkpoint is written.
+        NoRoom: the tuning does not fit the memory.
     """
     ready = prepare(work, output, report, "patience" if work.patience else "")
     adapted = attach(work, ready, report)
@@ -81,6 +84,8 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
         InvalidInput: a file was changed, rows do not fit the context, or there are no validation rows.
     """
     report.phase("reading data")
+    room = memory.room(work.memory_bytes)
+    memory.bound(room)
     model_folder = Path(work.model)
     manifest.verify(model_folder)
     manifest.verify(Path(work.dataset))
@@ -132,7 +137,7 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     report.phase("quantising")
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, evaluation)
+    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, evaluation, room)
 
 
 def attach(work: TuneWork, ready: Ready, report: Report) -> PeftModel:
@@ -199,7 +204,7 @@ def train(
     Args:
         is_last: asked after every step, those of earlier attempts included, whether to end the run there.
     """
-    settings = LoopSettings(**{each.name: getattr(work, each.name) for each in fields(LoopSettings)})
+    settings = admit(work, ready, adapted, checkpoints, report)
 
     def stop(*_: object) -> None:
         checkpoints.stopping = True
@@ -232,6 +237,44 @@ def train(
     return steps
 
 
+def admit(work: TuneWork, ready: Ready, adapted: PeftModel, checkpoints: Checkpoints, report: Report) -> LoopSettings:
+    """The settings of a run whose largest step has been seen to fit; those of an earlier attempt stay.
+
+    Raises:
+        NoRoom: no setting fits.
+    """
+    settings = loop_settings(work)
+    if not checkpoints.in_force:
+        report.phase("trying the largest step")
+        sketch = lora.attach(
+            memory.sketch(Path(work.model), ready.model.dtype), work.rank, work.alpha, work.dropout, work.seed
+        )
+        rows = (*ready.train, *ready.validation)
+        fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
+        fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
+        again = ", layers computed again" if fit.gradient_checkpointing else ""
+        needed, there = fit.needed_bytes / 2**30, ready.room.device_bytes / 2**30
+        report.log(f"{fit.micro_batch_tokens:,} tokens at once{again}: about {needed:.1f} of {there:.1f} GiB.")
+        checkpoints.in_force = {
+            "micro_batch_tokens": fit.micro_batch_tokens,
+            "gradient_checkpointing": fit.gradient_checkpointing,
+        }
+        report.phase("tuning")
+    return replace(settings, **checkpoints.in_force)
+
+
+def loop_settings(work: TuneWork) -> LoopSettings:
+    """The numbers of a run, before what memory decides."""
+    settings = {each.name: getattr(work, each.name) for each in fields(LoopSettings)}
+    return LoopSettings(
+        **settings
+        | {
+            "micro_batch_tokens": work.micro_batch_tokens or memory.default_tokens(),
+            "gradient_checkpointing": work.gradient_checkpointing or False,
+        }
+    )
+
+
 def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
     """The step whose adapter is kept: with patience that of the least validation loss, else the last."""
     validated = [step for step in steps if step.validation_loss is not None]
@@ -240,7 +283,7 @@ def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {"model", "dataset", "earlier", "checkpoint_every_s"}  # paths, and what changes no loss
+    beside = {"model", "dataset", "earlier", "checkpoint_every_s", "memory_bytes"}  # paths, and what changes no loss
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
     whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()

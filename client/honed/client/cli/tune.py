@@ -14,6 +14,14 @@ from honed.client.cli.reports import HtmlFile, check_waits, save
 from honed.client.cli.session import session
 
 
+class Optimizer(StrEnum):
+    """Optimisers."""
+
+    ADAMW = "adamw"
+    ADAMW_8BIT = "adamw-8bit"
+    PAGED_ADAMW_8BIT = "paged-adamw-8bit"
+
+
 class Base(StrEnum):
     """Number formats of the frozen base."""
 
@@ -61,6 +69,14 @@ def tune(
             help="End after so many epochs without a better validation loss, and keep the best. [default: never]"
         ),
     ] = None,
+    micro_batch_tokens: Annotated[
+        int | None, typer.Option(help="Tokens that go through the model together. [default: what fits, at most 512]")
+    ] = None,
+    gradient_checkpointing: Annotated[
+        bool | None,
+        typer.Option(help="Compute layers again in place of keeping them. [default: where memory is short]"),
+    ] = None,
+    optimizer: Annotated[Optimizer, typer.Option(help="What moves the weights.")] = Optimizer.ADAMW,
     few_shot: Annotated[
         int | None, typer.Option(help="Examples shown to the base model, 0 to 64. [default: one a label, at most 16]")
     ] = None,
@@ -82,6 +98,9 @@ def tune(
     paraphrase: Annotated[
         int | None, typer.Option(help="Copies that the base model has rephrased, 0 to 4. [default: 0]")
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it would do: rows, tokens, steps, memory, time.")
+    ] = False,
     html: HtmlFile = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
@@ -123,12 +142,18 @@ def tune(
             label_smoothing=label_smoothing,
             noise_alpha=noise_alpha,
             patience=patience,
+            micro_batch_tokens=micro_batch_tokens,
+            gradient_checkpointing=gradient_checkpointing,
+            optimizer=f"OPTIMIZER_{optimizer.upper().replace('-', '_')}",
             few_shot=few_shot,
             skip_evaluation=skip_evaluation,
             max_evaluation_rows=max_evaluation_rows,
             earlier_datasets=earlier,
             augmentation=Augmentation(**copies) if any(copies.values()) else None,
         )
+        if plan:
+            out.record(client.plan(spec).plan)
+            return
         if job := settle(client, out, client.tune(spec), wait=not no_wait):
             present(client, out, job)
             if html is not None:
