@@ -1,4 +1,7 @@
-"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves."""
+"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves.
+
+The four parts, `prepare`, `attach`, `train` and `finish`, are those of a sweep too.
+"""
 
 import hashlib
 import json
@@ -7,8 +10,8 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,30 @@ from honed.worker.kept import Kept
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
 from peft import PeftModel
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What trainings begin with.
+
+    Attributes:
+        folder: what is kept for later attempts at the job.
+        model: the base, quantised.
+        train, validation: rows as tokens; the changed copies stand at the end of `train`.
+        copies: how many of them there are, by kind.
+        evaluation: with what the base answered; None if nothing is evaluated.
+    """
+
+    folder: Path
+    data: Prepared
+    renderer: Renderer
+    model: PreTrainedModel
+    contract: Contract
+    train: Sequence[TokenizedExample]
+    validation: Sequence[TokenizedExample]
+    copies: dict[str, int]
+    evaluation: Evaluation | None
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
@@ -36,6 +63,22 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     Raises:
         SystemExit: SIGTERM asked to stop, and a checkpoint is written.
+    """
+    ready = prepare(work, output, report, "patience" if work.patience else "")
+    adapted = attach(work, ready, report)
+    report.phase("tuning")
+    steps = train(work, ready, adapted, checkpoints_of(work, ready, ready.folder), report)
+    return finish(work, ready, adapted, steps, output, report)
+
+
+def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str = "") -> Ready:
+    """Reads the data, asks the base, quantises it; what an earlier attempt had asked is not asked again.
+
+    Args:
+        needs_validation: what cannot do without validation rows; empty if nothing.
+
+    Raises:
+        InvalidInput: a file was changed, rows do not fit the context, or there are no validation rows.
     """
     report.phase("reading data")
     model_folder = Path(work.model)
@@ -52,10 +95,10 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
     require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
-    if work.patience and not validation:
+    if needs_validation and not validation:
         raise InvalidInput(
-            f"patience needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows is none; "
-            "give a larger validation_fraction, or leave patience out.",
+            f"{needs_validation} needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows "
+            "is none; give a larger validation_fraction.",
             reason="TRAINING_ROWS_TOO_FEW",
             rows=len(train),
         )
@@ -89,58 +132,74 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("quantising")
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
-    trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
-    report.log(f"{trainable:,} trained parameters.")
-
-    report.phase("tuning")
     base.prepare_attention(model, longest)
-    checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
-    steps = _tune(work, adapted, train, validation, checkpoints, report)
-    summary = _summary(steps, len(train), work.batch_size, trainable)
+    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, evaluation)
+
+
+def attach(work: TuneWork, ready: Ready, report: Report) -> PeftModel:
+    """Adds fresh adapters to the base."""
+    adapted = lora.attach(ready.model, work.rank, work.alpha, work.dropout, work.seed)
+    report.log(f"{_trainable(adapted):,} trained parameters.")
+    return adapted
+
+
+def checkpoints_of(work: TuneWork, ready: Ready, folder: Path) -> Checkpoints:
+    """The checkpoints in a folder of a training with these settings."""
+    return Checkpoints(folder, _identity(work, ready.data, ready.contract), work.checkpoint_every_s)
+
+
+def finish(
+    work: TuneWork, ready: Ready, adapted: PeftModel, steps: Sequence[Step], output: Path, report: Report
+) -> dict[str, Any]:
+    """Evaluates trained adapters, writes output/adapter and the report, and returns what is published of both."""
+    evaluation, renderer = ready.evaluation, ready.renderer
+    summary = _summary(steps, len(ready.train), work.batch_size, _trainable(adapted))
     if work.patience:
-        best = min(
-            (step for step in steps if step.validation_loss is not None), key=lambda step: step.validation_loss or 0
-        )
+        best = kept_step(work, steps)
         report.log(f"The adapter is that of step {best.step}: no validation loss was below {best.validation_loss:.4f}.")
         summary["validation_loss"] = best.validation_loss
     made_report: dict[str, Any] = {}
     if evaluation:
-        who = Who("tuned", work.adapter_name, f"torch {base.name(dtype)}", tuned=True)
-        evaluation.asked(TorchPredictor(adapted), renderer, who)
+        predictor = TorchPredictor(adapted)
+        who = Who("tuned", work.adapter_name, f"torch {base.name(predictor.dtype)}", tuned=True)
+        evaluation.asked(predictor, renderer, who)
         evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
             "summary": summary,
-            "augmented_rows": kinds,
+            "augmented_rows": ready.copies,
         }
         made_report = {"report": evaluation.write(output / "report")}
 
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
-    lora.save(adapted, folder, weights_digest(model_folder))
-    contract.save(folder)
-    ServingTemplate(data.template).save(folder)
+    lora.save(adapted, folder, weights_digest(Path(work.model)))
+    ready.contract.save(folder)
+    ServingTemplate(ready.data.template).save(folder)
     made = manifest.write(folder)
     facts = {
-        "contract": asdict(contract),
+        "contract": asdict(ready.contract),
         "training": summary,
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
-        "augmented_rows": kinds,
+        "augmented_rows": ready.copies,
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
 
-def _tune(
+def train(
     work: TuneWork,
+    ready: Ready,
     adapted: PeftModel,
-    train: Sequence[TokenizedExample],
-    validation: Sequence[TokenizedExample],
     checkpoints: Checkpoints,
     report: Report,
+    is_last: Callable[[Step], bool] = lambda _: False,
 ) -> list[Step]:
-    """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at."""
+    """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at.
+
+    Args:
+        is_last: asked after every step, those of earlier attempts included, whether to end the run there.
+    """
     settings = LoopSettings(**{each.name: getattr(work, each.name) for each in fields(LoopSettings)})
 
     def stop(*_: object) -> None:
@@ -149,26 +208,35 @@ def _tune(
     before = signal.signal(signal.SIGTERM, stop)
     steps: list[Step] = []
     try:
-        for step in run_loop(adapted, train, validation, settings, checkpoints):
+        for step in run_loop(adapted, ready.train, ready.validation, settings, checkpoints):
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
-            if step.step <= checkpoints.resumed_steps:
-                continue  # an earlier attempt has reported it
-            report.progress(
-                step=step.step,
-                total_steps=step.total_steps,
-                loss=step.loss,
-                validation_loss=step.validation_loss,
-                learning_rate=step.learning_rate,
-                gradient_norm=step.gradient_norm,
-                tokens_per_s=step.tokens / step.seconds,
-                eta_s=step.seconds / step.step * (step.total_steps - step.step),
-            )
+            if step.step > checkpoints.resumed_steps:  # an earlier attempt has reported the others
+                report.progress(
+                    step=step.step,
+                    total_steps=step.total_steps,
+                    loss=step.loss,
+                    validation_loss=step.validation_loss,
+                    learning_rate=step.learning_rate,
+                    gradient_norm=step.gradient_norm,
+                    tokens_per_s=step.tokens / step.seconds,
+                    eta_s=step.seconds / step.step * (step.total_steps - step.step),
+                )
+            if is_last(step):
+                break
     except Stopped:
-        sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
-    signal.signal(signal.SIGTERM, before)
+        sys.exit(0)
+    finally:
+        if not checkpoints.stopping:  # else the handler stays: a second SIGTERM, on the way out, changes nothing
+            signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
+    """The step whose adapter is kept: with patience that of the least validation loss, else the last."""
+    validated = [step for step in steps if step.validation_loss is not None]
+    return min(validated, key=lambda step: step.validation_loss or 0) if work.patience else steps[-1]
 
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
@@ -234,6 +302,10 @@ def _shown(step: Step) -> dict[str, Any]:
         "learning_rate": step.learning_rate,
         "validation_loss": step.validation_loss,
     }
+
+
+def _trainable(adapted: PeftModel) -> int:
+    return sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
 
 
 def _summary(steps: Sequence[Step], rows: int, batch_size: int, trainable: int) -> dict[str, Any]:
