@@ -106,7 +106,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                 request_id=request_id,
             )
         )
-        return convert.job(job, [])
+        return convert.job(job, [], [])
 
     def _check_free(self, model_id: str) -> tuple[str, str]:
         """Names of a new model and of its serving export."""
