@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 from honed.worker.contract import (
@@ -13,6 +14,7 @@ from honed.worker.contract import (
     IngestWork,
     Limits,
     PreviewWork,
+    SweepWork,
     TuneWork,
     now,
     read_events,
@@ -49,6 +51,16 @@ TUNE = TuneWork(
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
 )
+SWEEP = SweepWork(
+    tune=asdict(TUNE),
+    learning_rates=[1e-4, 1e-3],
+    ranks=[8],
+    epochs=[1.0, 2.5],
+    alpha=None,
+    strategy="halving",
+    trials=20,
+    time_limit_s=1.5,
+)
 INGEST = IngestWork(
     train_file="train",
     test_file=None,
@@ -84,6 +96,7 @@ SPECS = [
     CheckTemplateWork({"name": "templates/t"}),
     ImportWork("/ä/ö", {"model.safetensors": "ab"}),
     TUNE,
+    SWEEP,
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),
 ]

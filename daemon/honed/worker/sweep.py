@@ -154,8 +154,6 @@ def _make(work: TuneWork, ready: Ready, trials: Trials, watch: _Watch, report: R
     trials.add(trial, adapted, watch.steps)
     lora.detach(adapted)
     shutil.rmtree(folder, ignore_errors=True)
-    loss = "none" if trial.validation_loss is None else f"{trial.validation_loss:.4f}"
-    report.log(f"Trial {trial.number} is {trial.state}: validation loss {loss}, {trial.steps} steps. {trial.message}")
     if checkpoints.stopping:  # asked for when no step was left to end at
         sys.exit(0)
     return trial
