@@ -20,7 +20,7 @@ from honed.client import (
     watch,
 )
 from honed.v1.generation_pb2 import FINISH_REASON_LENGTH, ChatMessage
-from honed.v1.jobs_pb2 import Job, TuneSpec
+from honed.v1.jobs_pb2 import Job, SweepSpec, TuneSpec
 from honed.v1.models_pb2 import Model
 from honed.v1.templates_pb2 import Template
 
@@ -180,6 +180,13 @@ def test_tuning_evaluating_and_exporting_make_what_they_should(client):
     client.delete_export("e")
     client.delete_adapter("a")
     client.delete_job(tuned.name)
+
+
+def test_a_sweep_comes_back_with_its_trials(client):
+    job = client.wait_job(client.sweep(SweepSpec(tune=spec("a"), ranks=[4, 8])).name)
+    assert (job.result, job.sweep.tune.model) == ("adapters/a", "models/m")
+    assert [trial.number for trial in job.trials] == [1, 2]
+    assert list(client.get_adapter("a").trials) == list(job.trials)
 
 
 def test_a_request_id_travels_with_a_job(client, twin):

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from honed.client import InvalidArgument, requests
 from honed.v1 import datasets_pb2, jobs_pb2, reports_pb2
-from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, SHOT_CHOICE_PER_LABEL, SHOT_CHOICE_SIMILAR, TuneSpec
+from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, SHOT_CHOICE_PER_LABEL, SHOT_CHOICE_SIMILAR, SweepSpec, TuneSpec
 from honed.v1.reports_pb2 import REPORT_FORMAT_HTML, REPORT_FORMAT_JSON
 from honed.v1.templates_pb2 import Template
 
@@ -136,6 +136,14 @@ def test_a_spec_keeps_what_is_set_and_its_bare_names_are_completed():
     assert tune.earlier_datasets == ["datasets/e", "datasets/f"]
     assert not tune.HasField("alpha")
     assert spec.model == "m"
+
+
+def test_the_bare_names_of_a_sweep_are_completed():
+    spec = SweepSpec(tune=TuneSpec(model="m", dataset="datasets/d", earlier_datasets=["e"]), ranks=[4, 8])
+    sweep = requests.sweep_job(spec).sweep
+    assert (sweep.tune.model, sweep.tune.dataset, sweep.ranks) == ("models/m", "datasets/d", [4, 8])
+    assert sweep.tune.earlier_datasets == ["datasets/e"]
+    assert spec.tune.model == "m"
 
 
 def evaluation(subjects, **options):

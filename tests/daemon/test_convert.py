@@ -113,6 +113,27 @@ def test_an_adapter_names_its_report_and_its_added_rows():
     assert message.evaluations[0].accuracy == 0.5
 
 
+def test_an_adapter_of_a_sweep_has_the_settings_that_won_and_all_trials():
+    trial = {"number": 1, "learning_rate": 0.5, "rank": 4, "epochs": 2.0, "state": "complete", "steps": 7}
+    message = convert.adapter(
+        stored(
+            "adapters/a",
+            spec=TuneSpec(model="models/m", batch_size=8).SerializeToString().hex(),
+            contract={},
+            training={"seconds": 1.5},
+            evaluations=[],
+            report="",
+            augmented_rows={},
+            searched={"learning_rate": 0.5, "rank": 4, "epochs": 2.0, "alpha": 8.0},
+            trials=[trial | {"validation_loss": 1.25, "seconds": 0.25, "message": ""}],
+        )
+    )
+    spec = message.spec
+    assert (spec.learning_rate, spec.rank, spec.epochs, spec.alpha, spec.batch_size) == (0.5, 4, 2, 8, 8)
+    assert [each.validation_loss for each in message.trials] == [1.25]
+    assert message.trials[0].duration.ToMilliseconds() == 250
+
+
 def test_a_report_shows_what_it_is_about():
     message = convert.report(
         stored("reports/r", dataset="datasets/d", subjects=["models/m", "adapters/a"], headline="Better.")

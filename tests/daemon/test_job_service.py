@@ -8,11 +8,14 @@ from honed.v1.jobs_pb2 import (
     CreateJobRequest,
     EvaluateSpec,
     ExportSpec,
+    GetJobRequest,
     Job,
     ResumeJobRequest,
+    SweepSpec,
+    Trial,
     TuneSpec,
 )
-from honed.worker.contract import EvaluateWork, TuneWork
+from honed.worker.contract import EvaluateWork, Event, SweepWork, TuneWork, now
 
 
 @pytest.fixture
@@ -59,6 +62,10 @@ def tuning(**values):
     return Job(tune=TuneSpec(**{"model": "models/m", "dataset": "datasets/d", "adapter_id": "new", **values}))
 
 
+def sweeping(**values):
+    return Job(sweep=SweepSpec(tune=tuning(**values).tune, ranks=[4, 8]))
+
+
 def evaluation(*subjects, **values):
     return Job(evaluate=EvaluateSpec(subjects=subjects, **{"dataset": "datasets/d", **values}))
 
@@ -90,6 +97,34 @@ async def test_a_tuning_that_measures_makes_an_adapter_and_its_report(create):
     assert adapter.facts["report"] == report.name
     spec = TuneSpec.FromString(bytes.fromhex(adapter.facts["spec"]))
     assert (spec.rank, spec.max_evaluation_rows) == (16, 500)
+
+
+async def test_a_sweep_reaches_the_worker_as_a_tuning_with_what_is_searched(core, create):
+    job = await create(sweeping(earlier_datasets=["datasets/old"]))
+    work = SweepWork(**job.work)
+    tune = TuneWork(**work.tune)
+    assert (tune.model, tune.adapter_name, tune.evaluate) == (core.folder("models/m"), "adapters/new", True)
+    assert (work.ranks, work.learning_rates, work.strategy) == ([4, 8], [1e-3], "grid")
+    assert (job.kind, job.target, list(job.makes)) == ("sweep", "adapters/new", ["adapter", "report"])
+    spec = TuneSpec.FromString(bytes.fromhex(job.makes["adapter"].facts["spec"]))
+    assert (spec.batch_size, spec.HasField("rank"), spec.HasField("alpha")) == (16, False, False)
+    with pytest.raises(WrongState, match=job.name):
+        core.resources.delete("datasets/old")
+
+
+async def test_the_trials_of_a_sweep_are_those_that_its_current_attempt_knows(core, service, create):
+    job = await create(sweeping())
+    trial = {"number": 1, "learning_rate": 0.5, "rank": 4, "epochs": 3.0, "state": "pruned", "steps": 7}
+    for attempt in (1, 2):
+        core.jobs.set_state(job, "RUNNING")
+        for number in range(1, attempt + 1):
+            event = Event(number, now(), "trial", trial | {"number": number, "seconds": 1.5, "message": "slow"})
+            core.jobs.record(job, event)
+    message = await service.GetJob(GetJobRequest(name=job.name), None)
+    assert [each.number for each in message.trials] == [1, 2]
+    first = message.trials[0]
+    assert (first.state, first.steps, first.duration.ToMilliseconds()) == (Trial.STATE_PRUNED, 7, 1500)
+    assert (first.message, first.HasField("validation_loss")) == ("slow", False)
 
 
 @pytest.mark.parametrize("values", [{"skip_evaluation": True}, {"dataset": "datasets/untested"}])
@@ -166,6 +201,14 @@ async def test_an_evaluation_makes_a_report_of_its_own(core, create):
             "datasets/untested has no test rows",
         ),
         (tuning(max_evaluation_rows=0), "job.tune.max_evaluation_rows", "found 0"),
+        (sweeping(model="datasets/d"), "job.sweep.tune.model", "'datasets/d'"),
+        (sweeping(adapter_id=""), "job.sweep.tune.adapter_id", ""),
+        (sweeping(rank=4), "job.sweep.tune.rank", "refused beside ranks"),
+        (
+            sweeping(earlier_datasets=["datasets/untested"]),
+            "job.sweep.tune.earlier_datasets",
+            "datasets/untested has no test rows",
+        ),
     ],
 )
 async def test_a_job_that_cannot_be_done_is_refused_by_its_field(core, create, job, field, part):

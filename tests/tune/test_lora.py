@@ -70,6 +70,20 @@ def test_the_same_seed_gives_the_same_adapters(tiny_llama):
     assert not torch.equal(weights(1), weights(2))
 
 
+def test_detached_adapters_leave_the_base_as_it_was_and_room_for_others(adapted, tiny_llama):
+    model = adapted()
+    bare = model.get_base_model()
+    lora.detach(model)
+    fresh = base.load(tiny_llama, torch.float32)
+    assert [(n, type(m)) for n, m in bare.named_modules()] == [(n, type(m)) for n, m in fresh.named_modules()]
+    assert all(torch.equal(value, fresh.state_dict()[name]) for name, value in bare.state_dict().items())
+    again, first = (lora.attach(each, rank=8, alpha=4, dropout=0.1, seed=5) for each in (bare, fresh))
+    expected = dict(first.named_parameters())
+    for name, parameter in again.named_parameters():
+        assert parameter.requires_grad == expected[name].requires_grad
+        assert torch.equal(parameter, expected[name])
+
+
 def test_switched_off_adapters_leave_the_base(adapted, tiny_llama):
     model = adapted()
     with model.disable_adapter():

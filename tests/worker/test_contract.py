@@ -15,6 +15,7 @@ from honed.worker.contract import (
     Limits,
     PlanWork,
     PreviewWork,
+    SweepWork,
     TuneWork,
     now,
     read_events,
@@ -55,6 +56,16 @@ TUNE = TuneWork(
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
 )
+SWEEP = SweepWork(
+    tune=asdict(TUNE),
+    learning_rates=[1e-4, 1e-3],
+    ranks=[8],
+    epochs=[1.0, 2.5],
+    alpha=None,
+    strategy="halving",
+    trials=20,
+    time_limit_s=1.5,
+)
 INGEST = IngestWork(
     train_file="train",
     test_file=None,
@@ -91,6 +102,7 @@ SPECS = [
     ImportWork("/ä/ö", {"model.safetensors": "ab"}),
     TUNE,
     PlanWork(asdict(TUNE)),
+    SWEEP,
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),
 ]

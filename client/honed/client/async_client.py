@@ -45,7 +45,7 @@ from honed.v1.exports_pb2 import Export
 from honed.v1.exports_pb2_grpc import ExportServiceStub
 from honed.v1.generation_pb2 import GenerateDone, GenerateResponse
 from honed.v1.generation_pb2_grpc import GenerationServiceStub
-from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+from honed.v1.jobs_pb2 import Job, JobEvent, SweepSpec, TuneSpec
 from honed.v1.jobs_pb2_grpc import JobServiceStub
 from honed.v1.models_pb2 import Model, UploadModelHeader
 from honed.v1.models_pb2_grpc import ModelServiceStub
@@ -211,6 +211,10 @@ class AsyncClient:
     async def plan(self, spec: TuneSpec) -> Job:
         """What a tuning would do, in the job's `plan`; nothing is queued."""
         return await self.create_job(requests.tune_job(spec), validate_only=True)
+
+    async def sweep(self, spec: SweepSpec) -> Job:
+        """Queues fine-tuning with several settings, of which the best is kept. The job's `trials` say how each did."""
+        return await self.create_job(requests.sweep_job(spec))
 
     async def evaluate(
         self,

@@ -9,7 +9,7 @@ from typing import Literal, TypedDict, get_args
 from honed.client.errors import InvalidArgument
 from honed.v1.datasets_pb2 import Columns, UploadDatasetHeader
 from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest, Row
-from honed.v1.jobs_pb2 import EvaluateSpec, ExportSpec, Job, TuneSpec
+from honed.v1.jobs_pb2 import EvaluateSpec, ExportSpec, Job, SweepSpec, TuneSpec
 from honed.v1.reports_pb2 import DownloadReportRequest
 from honed.v1.templates_pb2 import CreateTemplateRequest, Template
 
@@ -142,10 +142,25 @@ def tune_job(spec: TuneSpec) -> Job:
         InvalidArgument: A name in the spec belongs elsewhere.
     """
     job = Job(tune=spec)
-    job.tune.model = full_name(spec.model, "models")
-    job.tune.dataset = full_name(spec.dataset, "datasets")
-    job.tune.earlier_datasets[:] = [full_name(name, "datasets") for name in spec.earlier_datasets]
+    _complete_names(job.tune)
     return job
+
+
+def sweep_job(spec: SweepSpec) -> Job:
+    """A sweep; bare names in its `tune` are completed.
+
+    Raises:
+        InvalidArgument: A name in the spec belongs elsewhere.
+    """
+    job = Job(sweep=spec)
+    _complete_names(job.sweep.tune)
+    return job
+
+
+def _complete_names(spec: TuneSpec) -> None:
+    spec.model = full_name(spec.model, "models")
+    spec.dataset = full_name(spec.dataset, "datasets")
+    spec.earlier_datasets[:] = [full_name(name, "datasets") for name in spec.earlier_datasets]
 
 
 def evaluate_job(

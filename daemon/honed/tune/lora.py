@@ -50,6 +50,11 @@ def save(model: PeftModel, folder: Path, base_digest: str) -> None:
     config_file.write_text(json.dumps(config, indent=1, sort_keys=True), "utf-8")
 
 
+def detach(model: PeftModel) -> None:
+    """Takes adapters off again: the base is as it was before `attach`, and may be given others."""
+    model.unload()  # pyright: ignore[reportCallIssue] - PeftModel passes it on to its tuner
+
+
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:
     """Parameters that train."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]

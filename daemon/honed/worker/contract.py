@@ -156,6 +156,31 @@ class PlanWork(Work):
 
 
 @dataclass(frozen=True)
+class SweepWork(Work):
+    """Fine-tune with several settings and keep the best; its result is that of TuneWork.
+
+    The adapter's facts have two more: `searched`, the settings that won, by their field in honed.v1.TuneSpec, and
+    `trials`, each as in its event.
+
+    Attributes:
+        tune: fields of a TuneWork; learning_rate, rank, epochs and alpha are each trial's own.
+        alpha: of every trial; None: twice its rank.
+        trials: how many are drawn; a grid has as many as it has combinations.
+    """
+
+    kind: ClassVar[str] = "sweep"
+    resumable: ClassVar[bool] = True
+    tune: dict[str, Any]
+    learning_rates: list[float]
+    ranks: list[int]
+    epochs: list[float]
+    alpha: float | None
+    strategy: Literal["grid", "random", "halving"]
+    trials: int
+    time_limit_s: float | None
+
+
+@dataclass(frozen=True)
 class EvaluateWork(Work):
     """Evaluate bases, adapters and exports on the same test rows; makes output/report.
 
@@ -189,7 +214,17 @@ class ExportWork(Work):
 
 WORKS: dict[str, type[Work]] = {
     work.kind: work
-    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, PlanWork, EvaluateWork, ExportWork)
+    for work in (
+        IngestWork,
+        PreviewWork,
+        CheckTemplateWork,
+        ImportWork,
+        TuneWork,
+        PlanWork,
+        SweepWork,
+        EvaluateWork,
+        ExportWork,
+    )
 }
 
 
@@ -210,13 +245,14 @@ class Event:
     """One line of events.jsonl.
 
     `data` by kind: phase {"phase"}; progress: the fields of honed.v1.Progress, `eta_s` in seconds; log {"text"};
-    evaluation: the fields of honed.v1.Evaluation; result: facts of what was made; failure: a `honed.errors.Failure`.
+    evaluation: the fields of honed.v1.Evaluation; trial: the fields of honed.v1.Trial, `state` in lower case and
+    `seconds` for its duration; result: facts of what was made; failure: a `honed.errors.Failure`.
     The control plane adds state {"state"}.
     """
 
     sequence: int
     time: str
-    kind: Literal["phase", "progress", "log", "evaluation", "result", "failure", "state"]
+    kind: Literal["phase", "progress", "log", "evaluation", "trial", "result", "failure", "state"]
     data: dict[str, Any]
 
     def to_line(self) -> bytes:

@@ -26,6 +26,13 @@ class Optimizer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OPTIMIZER_ADAMW_8BIT: _ClassVar[Optimizer]
     OPTIMIZER_PAGED_ADAMW_8BIT: _ClassVar[Optimizer]
 
+class SweepStrategy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SWEEP_STRATEGY_UNSPECIFIED: _ClassVar[SweepStrategy]
+    SWEEP_STRATEGY_GRID: _ClassVar[SweepStrategy]
+    SWEEP_STRATEGY_RANDOM: _ClassVar[SweepStrategy]
+    SWEEP_STRATEGY_HALVING: _ClassVar[SweepStrategy]
+
 class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SHOT_CHOICE_UNSPECIFIED: _ClassVar[ShotChoice]
@@ -44,6 +51,10 @@ OPTIMIZER_UNSPECIFIED: Optimizer
 OPTIMIZER_ADAMW: Optimizer
 OPTIMIZER_ADAMW_8BIT: Optimizer
 OPTIMIZER_PAGED_ADAMW_8BIT: Optimizer
+SWEEP_STRATEGY_UNSPECIFIED: SweepStrategy
+SWEEP_STRATEGY_GRID: SweepStrategy
+SWEEP_STRATEGY_RANDOM: SweepStrategy
+SWEEP_STRATEGY_HALVING: SweepStrategy
 SHOT_CHOICE_UNSPECIFIED: ShotChoice
 SHOT_CHOICE_PER_LABEL: ShotChoice
 SHOT_CHOICE_SIMILAR: ShotChoice
@@ -52,7 +63,7 @@ EXPORT_FORMAT_ONNX_INT8: ExportFormat
 EXPORT_FORMAT_ONNX_FP32: ExportFormat
 
 class Job(_message.Message):
-    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "progress", "error", "result", "evaluations", "plan")
+    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "sweep", "progress", "error", "result", "evaluations", "plan", "trials")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -81,11 +92,13 @@ class Job(_message.Message):
     TUNE_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     EXPORT_FIELD_NUMBER: _ClassVar[int]
+    SWEEP_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
     state: Job.State
@@ -98,12 +111,14 @@ class Job(_message.Message):
     tune: TuneSpec
     evaluate: EvaluateSpec
     export: ExportSpec
+    sweep: SweepSpec
     progress: _types_pb2.Progress
     error: JobError
     result: str
     evaluations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Evaluation]
     plan: JobPlan
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., plan: _Optional[_Union[JobPlan, _Mapping]] = ...) -> None: ...
+    trials: _containers.RepeatedCompositeFieldContainer[Trial]
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., sweep: _Optional[_Union[SweepSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., plan: _Optional[_Union[JobPlan, _Mapping]] = ..., trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")
@@ -232,6 +247,56 @@ class Augmentation(_message.Message):
     paraphrase: int
     def __init__(self, typos: _Optional[int] = ..., casing: _Optional[int] = ..., punctuation: _Optional[int] = ..., word_dropout: _Optional[int] = ..., paraphrase: _Optional[int] = ...) -> None: ...
 
+class SweepSpec(_message.Message):
+    __slots__ = ("tune", "learning_rates", "ranks", "epochs", "strategy", "max_trials", "time_limit")
+    TUNE_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATES_FIELD_NUMBER: _ClassVar[int]
+    RANKS_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    STRATEGY_FIELD_NUMBER: _ClassVar[int]
+    MAX_TRIALS_FIELD_NUMBER: _ClassVar[int]
+    TIME_LIMIT_FIELD_NUMBER: _ClassVar[int]
+    tune: TuneSpec
+    learning_rates: _containers.RepeatedScalarFieldContainer[float]
+    ranks: _containers.RepeatedScalarFieldContainer[int]
+    epochs: _containers.RepeatedScalarFieldContainer[float]
+    strategy: SweepStrategy
+    max_trials: int
+    time_limit: _duration_pb2.Duration
+    def __init__(self, tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., learning_rates: _Optional[_Iterable[float]] = ..., ranks: _Optional[_Iterable[int]] = ..., epochs: _Optional[_Iterable[float]] = ..., strategy: _Optional[_Union[SweepStrategy, str]] = ..., max_trials: _Optional[int] = ..., time_limit: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class Trial(_message.Message):
+    __slots__ = ("number", "learning_rate", "rank", "epochs", "state", "validation_loss", "steps", "duration", "message")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Trial.State]
+        STATE_COMPLETE: _ClassVar[Trial.State]
+        STATE_PRUNED: _ClassVar[Trial.State]
+        STATE_FAILED: _ClassVar[Trial.State]
+    STATE_UNSPECIFIED: Trial.State
+    STATE_COMPLETE: Trial.State
+    STATE_PRUNED: Trial.State
+    STATE_FAILED: Trial.State
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    DURATION_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    learning_rate: float
+    rank: int
+    epochs: float
+    state: Trial.State
+    validation_loss: float
+    steps: int
+    duration: _duration_pb2.Duration
+    message: str
+    def __init__(self, number: _Optional[int] = ..., learning_rate: _Optional[float] = ..., rank: _Optional[int] = ..., epochs: _Optional[float] = ..., state: _Optional[_Union[Trial.State, str]] = ..., validation_loss: _Optional[float] = ..., steps: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., message: _Optional[str] = ...) -> None: ...
+
 class EvaluateSpec(_message.Message):
     __slots__ = ("subjects", "dataset", "shots", "shot_choice", "slice_columns", "earlier_datasets", "max_rows", "seed")
     SUBJECTS_FIELD_NUMBER: _ClassVar[int]
@@ -311,7 +376,7 @@ class WatchJobResponse(_message.Message):
     def __init__(self, event: _Optional[_Union[JobEvent, _Mapping]] = ...) -> None: ...
 
 class JobEvent(_message.Message):
-    __slots__ = ("sequence", "time", "state", "phase", "progress", "log", "evaluation")
+    __slots__ = ("sequence", "time", "state", "phase", "progress", "log", "evaluation", "trial")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -319,6 +384,7 @@ class JobEvent(_message.Message):
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     LOG_FIELD_NUMBER: _ClassVar[int]
     EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    TRIAL_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     time: _timestamp_pb2.Timestamp
     state: Job.State
@@ -326,7 +392,8 @@ class JobEvent(_message.Message):
     progress: _types_pb2.Progress
     log: str
     evaluation: _types_pb2.Evaluation
-    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., log: _Optional[str] = ..., evaluation: _Optional[_Union[_types_pb2.Evaluation, _Mapping]] = ...) -> None: ...
+    trial: Trial
+    def __init__(self, sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., log: _Optional[str] = ..., evaluation: _Optional[_Union[_types_pb2.Evaluation, _Mapping]] = ..., trial: _Optional[_Union[Trial, _Mapping]] = ...) -> None: ...
 
 class CancelJobRequest(_message.Message):
     __slots__ = ("name",)

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from honed.client.cli.options import AsJson, Earlier, NoWait
+from honed.client.cli.options import AsJson, Earlier, NoWait, with_options_of
 from honed.client.cli.output import note
 from honed.client.cli.progress import present, report_of, settle
 from honed.client.cli.reports import HtmlFile, check_waits, save
 from honed.client.cli.session import session
+
+if TYPE_CHECKING:
+    from honed.client import Client
+    from honed.v1.jobs_pb2 import Job
 
 
 class Optimizer(StrEnum):
@@ -29,8 +34,7 @@ class Base(StrEnum):
     BF16 = "bf16"
 
 
-def tune(
-    ctx: typer.Context,
+def tune_spec(
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
     *,
     model: Annotated[str, typer.Option(help="The base: ID or models/ID.")],
@@ -98,20 +102,10 @@ def tune(
     paraphrase: Annotated[
         int | None, typer.Option(help="Copies that the base model has rephrased, 0 to 4. [default: 0]")
     ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Only say what it would do: rows, tokens, steps, memory, time.")
-    ] = False,
-    html: HtmlFile = None,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-) -> None:
-    """Tune an adapter on a data set.
+) -> Any:  # a TuneSpec; the name of a heavy import would be evaluated with the options
+    """What to tune. Its parameters are the options of every command that tunes."""
+    from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Augmentation, TuneSpec
 
-    The base before and the adapter after are evaluated on the held-out rows.
-    """
-    check_waits(no_wait, html)
-    if html is not None and skip_evaluation:
-        raise typer.BadParameter("--html needs the evaluation that --skip-evaluation leaves out")
     copies = {
         "typos": typos,
         "casing": casing,
@@ -119,42 +113,76 @@ def tune(
         "word_dropout": word_dropout,
         "paraphrase": paraphrase,
     }
-    with session(ctx, as_json) as (client, out):
-        from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Augmentation, TuneSpec
+    return TuneSpec(
+        model=model,
+        dataset=data,
+        adapter_id=adapter_id,
+        base_precision=BASE_PRECISION_BF16 if base is Base.BF16 else BASE_PRECISION_NF4,
+        rank=rank,
+        alpha=alpha,
+        dropout=dropout,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        max_steps=max_steps,
+        batch_size=batch_size,
+        warmup_fraction=warmup_fraction,
+        max_gradient_norm=max_gradient_norm,
+        weight_decay=weight_decay,
+        seed=seed,
+        validation_fraction=validation_fraction,
+        label_smoothing=label_smoothing,
+        noise_alpha=noise_alpha,
+        patience=patience,
+        micro_batch_tokens=micro_batch_tokens,
+        gradient_checkpointing=gradient_checkpointing,
+        optimizer=f"OPTIMIZER_{optimizer.upper().replace('-', '_')}",
+        few_shot=few_shot,
+        skip_evaluation=skip_evaluation,
+        max_evaluation_rows=max_evaluation_rows,
+        earlier_datasets=earlier,
+        augmentation=Augmentation(**copies) if any(copies.values()) else None,
+    )
 
-        spec = TuneSpec(
-            model=model,
-            dataset=data,
-            adapter_id=adapter_id,
-            base_precision=BASE_PRECISION_BF16 if base is Base.BF16 else BASE_PRECISION_NF4,
-            rank=rank,
-            alpha=alpha,
-            dropout=dropout,
-            learning_rate=learning_rate,
-            epochs=epochs,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            warmup_fraction=warmup_fraction,
-            max_gradient_norm=max_gradient_norm,
-            weight_decay=weight_decay,
-            seed=seed,
-            validation_fraction=validation_fraction,
-            label_smoothing=label_smoothing,
-            noise_alpha=noise_alpha,
-            patience=patience,
-            micro_batch_tokens=micro_batch_tokens,
-            gradient_checkpointing=gradient_checkpointing,
-            optimizer=f"OPTIMIZER_{optimizer.upper().replace('-', '_')}",
-            few_shot=few_shot,
-            skip_evaluation=skip_evaluation,
-            max_evaluation_rows=max_evaluation_rows,
-            earlier_datasets=earlier,
-            augmentation=Augmentation(**copies) if any(copies.values()) else None,
-        )
-        if plan:
-            out.record(client.plan(spec).plan)
-            return
-        if job := settle(client, out, client.tune(spec), wait=not no_wait):
+
+@with_options_of(tune_spec)
+def tune(
+    ctx: typer.Context,
+    *,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Only say what it would do: rows, tokens, steps, memory, time.")
+    ] = False,
+    html: HtmlFile = None,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Tune an adapter on a data set.
+
+    The base before and the adapter after are evaluated on the held-out rows.
+    """
+    check_html(options, html, no_wait)
+    if plan:
+        with session(ctx, as_json) as (client, out):
+            out.record(client.plan(tune_spec(**options)).plan)
+        return
+    follow(ctx, lambda client: client.tune(tune_spec(**options)), html, no_wait, as_json)
+
+
+def check_html(options: dict[str, Any], html: HtmlFile, no_wait: bool) -> None:
+    """Refuses a report that would not be made.
+
+    Raises:
+        typer.BadParameter: It would not.
+    """
+    check_waits(no_wait, html)
+    if html is not None and options["skip_evaluation"]:
+        raise typer.BadParameter("--html needs the evaluation that --skip-evaluation leaves out")
+
+
+def follow(ctx: typer.Context, start: Callable[[Client], Job], html: HtmlFile, no_wait: bool, as_json: bool) -> None:
+    """Starts a job that makes an adapter, follows it, and prints what it made."""
+    with session(ctx, as_json) as (client, out):
+        if job := settle(client, out, start(client), wait=not no_wait):
             present(client, out, job)
             if html is not None:
                 if report := report_of(client, job):

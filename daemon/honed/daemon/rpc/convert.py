@@ -33,7 +33,7 @@ def duration(seconds: float) -> duration_pb2.Duration:
     return message
 
 
-def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
+def job(stored: Job, evaluations: list[dict[str, Any]], trials: list[dict[str, Any]]) -> jobs_pb2.Job:
     message = jobs_pb2.Job.FromString(stored.request)
     message.name = stored.name
     message.owner = stored.owner
@@ -52,6 +52,7 @@ def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
     if stored.state == "SUCCEEDED":
         message.result = stored.target
     message.evaluations.extend(evaluation(each) for each in evaluations)
+    message.trials.extend(trial(each) for each in trials)
     return message
 
 
@@ -72,6 +73,8 @@ def job_event(event: Event) -> jobs_pb2.JobEvent:
         message.progress.CopyFrom(progress(event.data))
     elif event.kind == "evaluation":
         message.evaluation.CopyFrom(evaluation(event.data))
+    elif event.kind == "trial":
+        message.trial.CopyFrom(trial(event.data))
     else:
         message.log = event.data["text"]
     return message
@@ -97,6 +100,12 @@ def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
         accuracy=data["correct"] / data["total"] if data["total"] else 0.0,
         metrics=[types_pb2.Metric(**metric) for metric in data["metrics"]],
     )
+
+
+def trial(data: dict[str, Any]) -> jobs_pb2.Trial:
+    fields = dict(data)
+    state, seconds = fields.pop("state"), fields.pop("seconds")
+    return jobs_pb2.Trial(**fields, state=f"STATE_{state.upper()}", duration=duration(seconds))
 
 
 def model(stored: Resource) -> models_pb2.Model:
@@ -163,6 +172,8 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
     facts = stored.facts
     training = dict(facts["training"])
     spec = jobs_pb2.TuneSpec.FromString(bytes.fromhex(facts["spec"]))
+    for name, value in facts.get("searched", {}).items():  # settings that a sweep has chosen
+        setattr(spec, name, value)
     return adapters_pb2.Adapter(
         **_common(stored),
         job=stored.job,
@@ -177,6 +188,7 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         evaluations=[evaluation(each) for each in facts["evaluations"]],
         report=facts["report"],
         augmented_rows=facts["augmented_rows"],
+        trials=[trial(each) for each in facts.get("trials", [])],
     )
 
 

@@ -12,12 +12,12 @@ from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, check_names, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
-from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune, require_used
+from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_sweep, complete_tune, require_used
 from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
-from honed.worker.contract import EvaluateWork, ExportWork, Limits, PlanWork, TuneWork, Work
+from honed.worker.contract import EvaluateWork, ExportWork, Limits, PlanWork, SweepWork, TuneWork, Work
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
@@ -38,7 +38,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         kind = request.job.WhichOneof("spec")
         if kind == "tune":
             spec.tune.CopyFrom(request.job.tune)
-            work, inputs, makes = self._tune(spec.tune)
+            work, inputs, makes = self._tune(spec.tune, complete_tune(spec.tune), "job.tune")
+        elif kind == "sweep":
+            spec.sweep.CopyFrom(request.job.sweep)
+            work, inputs, makes = self._sweep(spec.sweep)
         elif kind == "evaluate":
             spec.evaluate.CopyFrom(request.job.evaluate)
             work, inputs, makes = self._evaluate(spec.evaluate)
@@ -46,7 +49,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             spec.export.CopyFrom(request.job.export)
             work, inputs, makes = self._export(spec.export)
         else:
-            raise InvalidInput.of_field("job.spec", "expected tune, evaluate or export; models come with ImportModel")
+            raise InvalidInput.of_field(
+                "job.spec", "expected tune, sweep, evaluate or export; models come with ImportModel"
+            )
         if request.validate_only:
             return await self._planned(spec, work, inputs, makes)
         job = self._core.enqueue(
@@ -134,16 +139,18 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return job
 
     def _message(self, job: Job) -> jobs_pb2.Job:
-        return convert.job(job, self._core.jobs.evaluations(job))
+        return convert.job(job, self._core.jobs.evaluations(job), self._core.jobs.trials(job))
 
-    def _tune(self, spec: jobs_pb2.TuneSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
-        check_name(spec.model, "job.tune.model", "models")
-        check_name(spec.dataset, "job.tune.dataset", "datasets")
-        name = new_name("adapters", spec.adapter_id, "job.tune.adapter_id")
-        settings = complete_tune(spec)
+    def _tune(
+        self, spec: jobs_pb2.TuneSpec, settings: dict[str, Any], where: str
+    ) -> tuple[TuneWork, tuple[str, ...], dict[str, Makes]]:
+        """`settings`: of the spec, completed; `where`: the field that the spec is."""
+        check_name(spec.model, f"{where}.model", "models")
+        check_name(spec.dataset, f"{where}.dataset", "datasets")
+        name = new_name("adapters", spec.adapter_id, f"{where}.adapter_id")
         core = self._core
         if spec.earlier_datasets:
-            self._require_test_rows(spec.dataset, "job.tune.dataset")
+            self._require_test_rows(spec.dataset, f"{where}.dataset")
         evaluate = not spec.skip_evaluation and core.resources.get(spec.dataset).facts["test_rows"] > 0
         work = TuneWork(
             model=core.folder(spec.model),
@@ -154,7 +161,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             evaluate=evaluate,
             checkpoint_every_s=core.config.checkpoint_every_s,
             memory_bytes=core.config.tune_memory_bytes or None,
-            earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.tune.earlier_datasets"),
+            earlier=self._earlier(spec.earlier_datasets, spec.dataset, f"{where}.earlier_datasets"),
             **settings,
         )
         report = _new_report() if evaluate else {}
@@ -164,6 +171,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         }
         parents = (spec.model, spec.dataset)
         return work, (*parents, *spec.earlier_datasets), {"adapter": Makes(name, parents, facts)} | report
+
+    def _sweep(self, spec: jobs_pb2.SweepSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
+        settings, search = complete_sweep(spec)
+        tune, inputs, makes = self._tune(spec.tune, settings, "job.sweep.tune")
+        return SweepWork(tune=asdict(tune), **search), inputs, makes
 
     def _evaluate(self, spec: jobs_pb2.EvaluateSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
         if not 1 <= len(spec.subjects) <= _MAX_SUBJECTS:

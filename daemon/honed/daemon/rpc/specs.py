@@ -1,5 +1,6 @@
 """Specs of CreateJob: every field checked, every default filled in. Pure; the defaults are those of jobs.proto."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -44,6 +45,15 @@ _SHOT_CHOICES: dict[int, Literal["per_label", "similar"]] = {
     jobs_pb2.SHOT_CHOICE_PER_LABEL: "per_label",
     jobs_pb2.SHOT_CHOICE_SIMILAR: "similar",
 }
+_STRATEGIES: dict[int, Literal["grid", "random", "halving"]] = {
+    jobs_pb2.SWEEP_STRATEGY_GRID: "grid",
+    jobs_pb2.SWEEP_STRATEGY_RANDOM: "random",
+    jobs_pb2.SWEEP_STRATEGY_HALVING: "halving",
+}
+_SEARCHED = {"learning_rate": "learning_rates", "rank": "ranks", "epochs": "epochs"}  # TuneSpec: SweepSpec
+_MAX_TRIALS = 1000
+_DEFAULT_TRIALS = 20
+_MAX_TIME_LIMIT_S = 365 * 24 * 3600
 _FORMATS: dict[int, Literal["onnx-int8", "onnx-fp32"]] = {
     jobs_pb2.EXPORT_FORMAT_ONNX_INT8: "onnx-int8",
     jobs_pb2.EXPORT_FORMAT_ONNX_FP32: "onnx-fp32",
@@ -103,6 +113,74 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
             "augmentation": {kind: count for kind, count in copies.items() if count},
         }
     )
+
+
+def complete_sweep(spec: jobs_pb2.SweepSpec) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fills the defaults into `spec`, and returns the settings of its TuneWork and the rest of what SweepWork takes.
+
+    Raises:
+        InvalidInput: a value is out of range, or what is asked for is no search; `violations` lists all of them.
+    """
+    tune, searched = spec.tune, {field: getattr(spec, values) for field, values in _SEARCHED.items()}
+    if spec.strategy == jobs_pb2.SWEEP_STRATEGY_UNSPECIFIED:
+        spec.strategy = jobs_pb2.SWEEP_STRATEGY_GRID
+    if not spec.HasField("max_trials"):
+        spec.max_trials = _DEFAULT_TRIALS
+    limit_s = spec.time_limit.seconds + spec.time_limit.nanos / 1e9 if spec.HasField("time_limit") else None
+    mistakes = _search_mistakes(spec)
+    if limit_s is not None and not 0 < limit_s <= _MAX_TIME_LIMIT_S:
+        mistakes.append(("time_limit", f"expected above 0 to {_MAX_TIME_LIMIT_S} s, found {limit_s:g} s"))
+    alpha = tune.alpha if tune.HasField("alpha") else None
+    settings: dict[str, Any] = {}
+    try:
+        settings = complete_tune(tune)
+    except InvalidInput as error:
+        mistakes += [(name.removeprefix("job."), what) for name, what in error.violations]
+    if not tune.validation_fraction:
+        mistakes.append(("tune.validation_fraction", "expected above 0: trials are compared on validation rows"))
+    if spec.strategy == jobs_pb2.SWEEP_STRATEGY_HALVING and max(spec.epochs or [tune.epochs]) <= 1:
+        mistakes.append(("epochs", "expected more than 1 for HALVING, which gives trials up after an epoch"))
+    raise_mistakes("job.sweep", mistakes)
+    for field, values in searched.items():
+        if values:  # each trial's own
+            tune.ClearField(field)  # pyright: ignore[reportArgumentType] - names of the table
+    if alpha is None and spec.ranks:
+        tune.ClearField("alpha")
+    return settings, {
+        **{_SEARCHED[field]: list(values) or [settings[field]] for field, values in searched.items()},
+        "alpha": alpha,
+        "strategy": _STRATEGIES[spec.strategy],
+        "trials": spec.max_trials,
+        "time_limit_s": limit_s,
+    }
+
+
+def _search_mistakes(spec: jobs_pb2.SweepSpec) -> list[tuple[str, str]]:
+    """What is wrong with the values to try, their number, and how they are tried."""
+    mistakes: list[tuple[str, str]] = []
+    counts: list[int] = []
+    for field, name in _SEARCHED.items():
+        values: Sequence[Any] = getattr(spec, name)
+        counts.append(max(1, len(values)))
+        if values and spec.tune.HasField(field):  # pyright: ignore[reportArgumentType] - names of the table
+            mistakes.append((f"tune.{field}", f"refused beside {name}, which gives the values to try"))
+        _, low, high, closed = _TUNE_NUMBERS[field]
+        for value in values:
+            one: dict[str, Any] = {field: value}
+            mistakes += [(name, what) for _, what in range_mistakes(jobs_pb2.TuneSpec(**one), field, low, high, closed)]
+        mistakes += [(name, f"{value:g} is given twice") for value in repeated(values)]
+    if max(counts) < 2:
+        mistakes.append(("learning_rates", "expected two or more, or two or more ranks or epochs, to search among"))
+    if spec.strategy not in _STRATEGIES:
+        mistakes.append(("strategy", f"expected GRID, RANDOM or HALVING, found {spec.strategy}"))
+    mistakes += range_mistakes(spec, "max_trials", 1, _MAX_TRIALS)
+    combinations = math.prod(counts)
+    if spec.strategy == jobs_pb2.SWEEP_STRATEGY_GRID and combinations > spec.max_trials:
+        grid = " x ".join(map(str, counts))
+        mistakes.append(
+            ("max_trials", f"expected {combinations} or more for a grid of {grid} trials, found {spec.max_trials}")
+        )
+    return mistakes
 
 
 def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str]) -> dict[str, Any]:

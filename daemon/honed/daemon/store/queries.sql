@@ -67,8 +67,9 @@ VALUES (:job, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM events WHERE job = :jo
 -- name: events_after
 SELECT sequence, time, kind, data FROM events WHERE job = :job AND sequence > :after ORDER BY sequence LIMIT :limit;
 
--- name: evaluations_of_job
-SELECT data FROM events WHERE job = :job AND kind = 'evaluation'
+-- Events of one kind in the current attempt.
+-- name: events_of_kind
+SELECT data FROM events WHERE job = :job AND kind = :kind
   AND sequence > COALESCE((SELECT MAX(sequence) FROM events WHERE job = :job AND kind = 'state'
                            AND json_extract(data, '$.state') = 'RUNNING'), 0)
 ORDER BY sequence;
