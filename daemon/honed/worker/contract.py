@@ -103,7 +103,11 @@ class ImportWork(Work):
 
 @dataclass(frozen=True)
 class TuneWork(Work):
-    """Fine-tune; every setting is final, the defaults filled in."""
+    """Fine-tune; every setting is final, the defaults filled in.
+
+    `earlier` and `replay`: {name, folder} of data sets on which forgetting is measured, and of which rows are mixed in.
+    `adapter`: folder of the adapter to go on from, if any.
+    """
 
     kind: ClassVar[str] = "tune"
     resumable: ClassVar[bool] = True
@@ -134,6 +138,9 @@ class TuneWork(Work):
     checkpoint_every_s: float
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])
+    adapter: str | None = None
+    replay: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    replay_fraction: float | None = None
 
 
 @dataclass(frozen=True)
@@ -168,9 +175,41 @@ class ExportWork(Work):
     format: Literal["onnx-int8", "onnx-fp32"]
 
 
+@dataclass(frozen=True)
+class CombineWork(Work):
+    """Combine adapters of one contract into a new one, and evaluate it; makes output/adapter.
+
+    `sources`: {name, folder} of the adapters; `weights` theirs, in the same order. `rank`: that of the new adapter.
+    With a data set there is output/report too; `earlier`: as in EvaluateWork.
+    """
+
+    kind: ClassVar[str] = "combine"
+    model: str
+    sources: list[dict[str, str]]
+    weights: list[float]
+    method: Literal["linear", "cat", "svd", "ties", "dare_linear", "dare_ties"]
+    rank: int
+    density: float | None
+    seed: int
+    adapter_name: str
+    dataset: str | None
+    dataset_name: str
+    max_evaluation_rows: int
+    earlier: list[dict[str, str]]
+
+
 WORKS: dict[str, type[Work]] = {
     work.kind: work
-    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
+    for work in (
+        IngestWork,
+        PreviewWork,
+        CheckTemplateWork,
+        ImportWork,
+        TuneWork,
+        EvaluateWork,
+        ExportWork,
+        CombineWork,
+    )
 }
 
 

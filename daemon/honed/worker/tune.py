@@ -15,6 +15,7 @@ from typing import Any
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
+from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
 from honed.tune import base, lora
@@ -40,7 +41,8 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("reading data")
     model_folder = Path(work.model)
     manifest.verify(model_folder)
-    manifest.verify(Path(work.dataset))
+    for folder in (work.dataset, *([work.adapter] if work.adapter else ()), *(each["folder"] for each in work.replay)):
+        manifest.verify(Path(folder))
     data = Prepared.load(Path(work.dataset))
     renderer = Renderer.load(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
@@ -83,6 +85,12 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
     train += renderer.examples([example for _, example in kept.added])
+    replayed = _replayed(work, len(train), (*validation_examples, *data.test), report)
+    for name, examples in replayed.items():
+        rows = renderer.examples(examples)
+        require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length)
+        train += rows
+    replayed_rows = {name: len(examples) for name, examples in replayed.items()}
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
@@ -90,6 +98,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
     adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
+    if work.adapter:
+        Contract.load(Path(work.adapter)).require(contract)
+        lora.fill(adapted, lora.values(Path(work.adapter)))
     trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
     report.log(f"{trainable:,} trained parameters.")
 
@@ -113,6 +124,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             "steps": [_shown(step) for step in steps],
             "summary": summary,
             "augmented_rows": kinds,
+            "replayed_rows": replayed_rows,
         }
         made_report = {"report": evaluation.write(output / "report")}
 
@@ -128,6 +140,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         "training": summary,
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
         "augmented_rows": kinds,
+        "replayed_rows": replayed_rows,
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
@@ -173,9 +186,16 @@ def _tune(
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {"model", "dataset", "earlier", "checkpoint_every_s"}  # paths, and what changes no loss
+    beside = {"model", "dataset", "earlier", "adapter", "replay", "checkpoint_every_s"}  # paths, and what changes no loss
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
-    whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
+    replayed = [Prepared.load(Path(each["folder"])).digest for each in work.replay]
+    start = manifest.measure(Path(work.adapter)).digest if work.adapter else ""
+    whole = {
+        "settings": settings,
+        "data": [data.digest, *replayed],
+        "start": start,
+        "contract": asdict(contract),
+    }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
@@ -209,6 +229,19 @@ def _augmented(
     if copies := work.augmentation.get("paraphrase"):
         added += paraphrase(predictor, renderer, data, examples, copies, report)
     return added
+
+
+def _replayed(work: TuneWork, new_rows: int, held_out: Sequence[Example], report: Report) -> dict[str, list[Example]]:
+    """Training rows of earlier data sets, by data set; none that is a test row of any data set that is measured."""
+    if work.replay_fraction is None:
+        return {}
+    measured = [row for each in work.earlier for row in Prepared.load(Path(each["folder"])).test]
+    pools = {each["name"]: Prepared.load(Path(each["folder"])).train for each in work.replay}
+    drawn = replay(pools, new_rows, work.replay_fraction, work.seed, (*held_out, *measured))
+    count = sum(map(len, drawn.values()))
+    told = ", ".join(f"{name} {len(rows)}" for name, rows in drawn.items())
+    report.log(f"Replayed beside {new_rows} training rows: {told}; {count / (count + new_rows):.1%} of an epoch.")
+    return drawn
 
 
 def _fits(example: Example, renderer: Renderer, context_length: int) -> bool:

@@ -24,6 +24,16 @@ class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHOT_CHOICE_PER_LABEL: _ClassVar[ShotChoice]
     SHOT_CHOICE_SIMILAR: _ClassVar[ShotChoice]
 
+class CombineMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMBINE_METHOD_UNSPECIFIED: _ClassVar[CombineMethod]
+    COMBINE_METHOD_LINEAR: _ClassVar[CombineMethod]
+    COMBINE_METHOD_CAT: _ClassVar[CombineMethod]
+    COMBINE_METHOD_SVD: _ClassVar[CombineMethod]
+    COMBINE_METHOD_TIES: _ClassVar[CombineMethod]
+    COMBINE_METHOD_DARE_LINEAR: _ClassVar[CombineMethod]
+    COMBINE_METHOD_DARE_TIES: _ClassVar[CombineMethod]
+
 class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXPORT_FORMAT_UNSPECIFIED: _ClassVar[ExportFormat]
@@ -35,12 +45,19 @@ BASE_PRECISION_BF16: BasePrecision
 SHOT_CHOICE_UNSPECIFIED: ShotChoice
 SHOT_CHOICE_PER_LABEL: ShotChoice
 SHOT_CHOICE_SIMILAR: ShotChoice
+COMBINE_METHOD_UNSPECIFIED: CombineMethod
+COMBINE_METHOD_LINEAR: CombineMethod
+COMBINE_METHOD_CAT: CombineMethod
+COMBINE_METHOD_SVD: CombineMethod
+COMBINE_METHOD_TIES: CombineMethod
+COMBINE_METHOD_DARE_LINEAR: CombineMethod
+COMBINE_METHOD_DARE_TIES: CombineMethod
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_ONNX_INT8: ExportFormat
 EXPORT_FORMAT_ONNX_FP32: ExportFormat
 
 class Job(_message.Message):
-    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "progress", "error", "result", "evaluations")
+    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "combine", "progress", "error", "result", "evaluations")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -69,6 +86,7 @@ class Job(_message.Message):
     TUNE_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     EXPORT_FIELD_NUMBER: _ClassVar[int]
+    COMBINE_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -85,11 +103,12 @@ class Job(_message.Message):
     tune: TuneSpec
     evaluate: EvaluateSpec
     export: ExportSpec
+    combine: CombineSpec
     progress: _types_pb2.Progress
     error: JobError
     result: str
     evaluations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Evaluation]
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., combine: _Optional[_Union[CombineSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")
@@ -119,7 +138,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "adapter", "replay_datasets", "replay_fraction")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +163,9 @@ class TuneSpec(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     NOISE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_DATASETS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FRACTION_FIELD_NUMBER: _ClassVar[int]
     model: str
     dataset: str
     adapter_id: str
@@ -168,7 +190,10 @@ class TuneSpec(_message.Message):
     label_smoothing: float
     noise_alpha: float
     patience: int
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ...) -> None: ...
+    adapter: str
+    replay_datasets: _containers.RepeatedScalarFieldContainer[str]
+    replay_fraction: float
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ...) -> None: ...
 
 class Augmentation(_message.Message):
     __slots__ = ("typos", "casing", "punctuation", "word_dropout", "paraphrase")
@@ -203,6 +228,36 @@ class EvaluateSpec(_message.Message):
     max_rows: int
     seed: int
     def __init__(self, subjects: _Optional[_Iterable[str]] = ..., dataset: _Optional[str] = ..., shots: _Optional[_Iterable[int]] = ..., shot_choice: _Optional[_Union[ShotChoice, str]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., max_rows: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class WeightedAdapter(_message.Message):
+    __slots__ = ("adapter", "weight")
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    adapter: str
+    weight: float
+    def __init__(self, adapter: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class CombineSpec(_message.Message):
+    __slots__ = ("adapter_id", "adapters", "method", "rank", "density", "seed", "dataset", "skip_evaluation", "max_evaluation_rows")
+    ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    SKIP_EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_EVALUATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    adapter_id: str
+    adapters: _containers.RepeatedCompositeFieldContainer[WeightedAdapter]
+    method: CombineMethod
+    rank: int
+    density: float
+    seed: int
+    dataset: str
+    skip_evaluation: bool
+    max_evaluation_rows: int
+    def __init__(self, adapter_id: _Optional[str] = ..., adapters: _Optional[_Iterable[_Union[WeightedAdapter, _Mapping]]] = ..., method: _Optional[_Union[CombineMethod, str]] = ..., rank: _Optional[int] = ..., density: _Optional[float] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ...) -> None: ...
 
 class ExportSpec(_message.Message):
     __slots__ = ("source", "export_id", "format", "dataset")
