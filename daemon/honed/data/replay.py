@@ -15,7 +15,7 @@ def replay(
 ) -> dict[str, list[Example]]:
     """Rows to mix in, by data set, in the order of their tables: each of all earlier rows is as likely as any other.
 
-    r rows beside n new ones are the fraction f of all if r = n f / (1 - f). None comes twice, so that there may be fewer.
+    r rows beside n new ones are the fraction f of all if r = n f / (1 - f). None comes twice, so there may be fewer.
 
     Args:
         earlier: training rows by the name of their data set.

@@ -32,9 +32,7 @@ def run(work: CombineWork, output: Path, report: Report) -> dict[str, Any]:
     model = base.load_to_tune(model_folder, dtype)
     if evaluation:
         evaluation.check("the adapter", renderer, model.config.max_position_embeddings, tuned=True)
-    digest = base.quantize_linears(
-        model, contract.base_precision, keep_dequantized=base.has_room_for_dequantized()
-    )
+    digest = base.quantize_linears(model, contract.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract.require(Contract.of(model_folder, contract.base_precision, digest, renderer))
 
     report.phase("combining")

@@ -186,7 +186,14 @@ def _tune(
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {"model", "dataset", "earlier", "adapter", "replay", "checkpoint_every_s"}  # paths, and what changes no loss
+    beside = {
+        "model",
+        "dataset",
+        "earlier",
+        "adapter",
+        "replay",
+        "checkpoint_every_s",
+    }  # paths, and what changes no loss
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
     replayed = [Prepared.load(Path(each["folder"])).digest for each in work.replay]
     start = manifest.measure(Path(work.adapter)).digest if work.adapter else ""
