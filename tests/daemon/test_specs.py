@@ -3,7 +3,14 @@ import re
 from pathlib import Path
 
 import pytest
-from honed.daemon.rpc.specs import _MAX_COPIES, _TUNE_NUMBERS, complete_evaluate, complete_export, complete_tune
+from honed.daemon.rpc.specs import (
+    _MAX_COPIES,
+    _TUNE_NUMBERS,
+    complete_evaluate,
+    complete_export,
+    complete_tune,
+    take_over,
+)
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
 from honed.v1.jobs_pb2 import Augmentation, EvaluateSpec, ExportSpec, TuneSpec
@@ -12,6 +19,7 @@ PROTO = (Path(__file__).parents[2] / "protos/honed/v1/jobs.proto").read_text("ut
 FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
 NUMBERS = [*_TUNE_NUMBERS, "alpha"]
 FRACTIONS = [field for field in NUMBERS if FIELDS[field].type == FIELDS[field].TYPE_DOUBLE]
+BESIDE = {"replay_fraction": {"replay_datasets": ["datasets/old"]}}  # what a field is refused without
 RANGES = {field: bounds[1:] for field, bounds in _TUNE_NUMBERS.items()} | {"alpha": (0, 1e4, False)}
 
 
@@ -58,11 +66,12 @@ def test_a_range_holds_its_ends_and_nothing_beyond(field):
     else:
         inside, outside = [low, high], [low - 1, high + 1]
     for value in inside:
-        assert complete_tune(TuneSpec(**{field: value}))[field] == value
+        assert complete_tune(TuneSpec(**{field: value}, **BESIDE.get(field, {})))[field] == value
     for value in outside:
         if field == "seed" and value > 0:
             continue  # beyond int64: protobuf itself refuses it
-        assert (f"job.tune.{field}") in [name for name, _ in refusal(**{field: value}).violations]
+        error = refusal(**{field: value}, **BESIDE.get(field, {}))
+        assert (f"job.tune.{field}") in [name for name, _ in error.violations]
 
 
 @pytest.mark.parametrize("field", FRACTIONS)
@@ -102,6 +111,38 @@ def test_copies_of_a_row_have_a_limit_that_the_proto_promises(kind):
 def test_forgetting_is_not_asked_for_where_nothing_is_measured():
     error = refusal(skip_evaluation=True, earlier_datasets=["datasets/a"])
     assert [field for field, _ in error.violations] == ["job.tune.earlier_datasets"]
+
+
+def test_a_fifth_is_replayed_unless_told_otherwise_and_nothing_without_data_sets():
+    spec = TuneSpec(replay_datasets=["datasets/old"])
+    assert complete_tune(spec)["replay_fraction"] == spec.replay_fraction == 0.2
+    assert complete_tune(TuneSpec())["replay_fraction"] is None
+    assert [field for field, _ in refusal(replay_fraction=0.2).violations] == ["job.tune.replay_fraction"]
+
+
+EARLIER = TuneSpec(model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4, learning_rate=0.5, seed=3)
+
+
+def test_a_continued_tuning_takes_over_what_its_adapter_settles_and_no_more():
+    spec = TuneSpec(adapter="adapters/a", rank=8)
+    take_over(spec, EARLIER)
+    assert spec == TuneSpec(
+        adapter="adapters/a", model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4
+    )
+
+
+def test_what_a_continued_tuning_cannot_change_is_refused_with_both_values():
+    spec = TuneSpec(adapter="adapters/a", model="models/n", base_precision="BASE_PRECISION_NF4", rank=4, alpha=4)
+    with pytest.raises(InvalidInput) as caught:
+        take_over(spec, EARLIER)
+    assert caught.value.violations == tuple(
+        (f"job.tune.{field}", f"expected {expected}, that of adapters/a, found {found}; leave it out")
+        for field, expected, found in (
+            ("model", "models/m", "models/n"),
+            ("base_precision", "bf16", "nf4"),
+            ("rank", 8, 4),
+        )
+    )
 
 
 def test_an_empty_evaluation_gets_every_default():

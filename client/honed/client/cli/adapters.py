@@ -112,7 +112,7 @@ def remove(ctx: typer.Context, name: Name, as_json: AsJson = False) -> None:
 
 
 def _weights(adapters: list[str]) -> dict[str, float]:
-    found = pairs("an adapter", "ADAPTER=WEIGHT", adapters)
+    found = pairs("the combination", "ADAPTER=WEIGHT", adapters)
     try:
         return {name: float(weight) for name, weight in found.items()}
     except ValueError:
