@@ -26,7 +26,7 @@ PETS = [{"text": f"My {pet} is {n} years old.", "label": pet} for n in range(6) 
 
 @pytest.fixture(scope="module")
 def sets(client, tmp_path_factory) -> None:
-    """datasets/cards, datasets/pets without test rows, and datasets/both, which has the rows of the two split otherwise."""
+    """datasets/cards, datasets/pets without test rows, and datasets/both with the rows of the two, split otherwise."""
     folder = tmp_path_factory.mktemp("composed")
     for name, rows, fraction in (("cards", CARDS, 0.25), ("pets", PETS, 0), ("both", CARDS + PETS, 0.25)):
         (folder / name).write_bytes(WRITE["jsonl"](rows))
@@ -96,13 +96,12 @@ def test_what_its_adapter_settles_is_shown_and_recorded(client, first, second):
     assert client.get_adapter("second").evaluations  # of the base and of the adapter, as ever
 
 
-def test_a_chain_goes_on_and_outlives_its_beginning(client, first, second):
-    beginning = tune(client, "gone", model="tiny", rank=4, max_steps=1, skip_evaluation=True)
-    tune(client, "gone-on", adapter=beginning.result, max_steps=1, skip_evaluation=True)
+def test_a_chain_goes_on_and_outlives_its_links(client, first):
+    tune(client, "gone", adapter="first", max_steps=1, skip_evaluation=True)
+    last = tune(client, "last", adapter="gone", max_steps=1, skip_evaluation=True)
+    assert (last.tune.rank, last.tune.alpha) == (4, 6)
     client.delete_adapter("gone")
-    assert list(client.get_adapter("gone-on").sources) == ["adapters/gone"]
-    third = tune(client, "third", adapter="gone-on", max_steps=2, skip_evaluation=True)
-    assert (third.tune.rank, third.tune.alpha) == (4, 8)
+    assert list(client.get_adapter("last").sources) == ["adapters/gone"]
     with refused("NOT_FOUND", "ADAPTER_NOT_FOUND"):
         client.tune(TuneSpec(adapter_id="x", adapter="gone", dataset="cards"))
 
@@ -125,36 +124,36 @@ def test_what_cannot_be_continued_so_is_refused_by_its_field(client, first, valu
     assert [name for name, _ in error.value.field_violations] == [f"job.tune.{field}"]
 
 
-def test_another_model_than_the_adapters_is_refused_with_both_named(client, first, tiny_model):
-    client.wait_job(client.upload_model("other", tiny_model).name)
+def test_another_model_than_the_adapters_is_refused_with_both_named(client, first):
     with refused("INVALID_ARGUMENT", "FIELD_INVALID") as error:
         client.tune(TuneSpec(adapter_id="x", adapter="first", model="other", dataset="cards"))
     assert "models/tiny" in error.value.message
     assert "models/other" in error.value.message
-    client.delete_model("other")
 
 
-def spoil(folder: Path, name: str, change) -> None:
-    """Changes a file of a published folder, and its manifest with it, as somebody who knows honed could."""
-    (folder / name).write_text(change((folder / name).read_text()))
-    manifest.write(folder)
-
-
-def test_an_adapter_whose_contract_does_not_hold_is_not_gone_on_from(client, daemon, first):
+def test_an_adapter_that_was_changed_or_fits_no_more_is_neither_gone_on_from_nor_combined(client, daemon, first):
     job = tune(client, "spoilt", model="tiny", rank=4, max_steps=1, skip_evaluation=True)
+    folder = folder_of(daemon, "adapters", job)
+    contract = json.loads((folder / "contract.json").read_text())
+    (folder / "contract.json").write_text(json.dumps(contract | {"quantised_weights": "00" * 32}))
 
-    def another(text: str) -> str:
-        return json.dumps(json.loads(text) | {"quantised_weights": "00" * 32})
-
-    spoil(folder_of(daemon, "adapters", job), "contract.json", another)
-    for make in (
-        lambda: client.tune(TuneSpec(adapter_id="x", adapter="spoilt", dataset="cards", max_steps=1)),
-        lambda: client.combine("x", {"spoilt": 1, "first": 1}),
-    ):
+    def failure(job: Job) -> tuple[str, str]:
         with pytest.raises(JobFailed) as caught:
-            client.wait_job(make().name)
-        assert caught.value.job.error.reason == "CONTRACT_MISMATCH"
-        assert caught.value.job.error.metadata["part"] == "quantised_weights"
+            client.wait_job(job.name)
+        return caught.value.job.error.reason, caught.value.job.error.metadata.get("part", "")
+
+    def continued() -> Job:
+        return client.tune(TuneSpec(adapter_id="x", adapter="spoilt", dataset="cards", skip_evaluation=True))
+
+    assert failure(continued())[0] == "DIGEST_MISMATCH"
+    manifest.write(folder)  # as somebody would who knows honed, or another version of it
+    assert failure(continued()) == ("CONTRACT_MISMATCH", "quantised_weights")
+    combined = client.combine("x", {"spoilt": 1, "first": 1}, skip_evaluation=True)
+    assert failure(combined) == ("CONTRACT_MISMATCH", "quantised_weights")
+    weights = bytearray((folder / "adapter_model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (folder / "adapter_model.safetensors").write_bytes(weights)
+    assert failure(client.combine("x", {"first": 1, "spoilt": 1}))[0] == "DIGEST_MISMATCH"
     client.delete_adapter("spoilt")
 
 
@@ -270,40 +269,34 @@ def test_a_combined_adapters_update_is_the_weighted_sum_of_its_sources(client, d
         assert both == pytest.approx(expected, rel=1e-4, abs=1e-6)  # float32
 
 
-def test_a_combined_adapter_is_exported_served_gone_on_from_and_combined_again(client, combined):
+def test_a_combined_adapter_is_exported_and_served_with_its_first_sources_template(client, combined):
     export = client.get_export(client.wait_job(client.export("combined", "adapters/combined").name).result)
     assert (export.source, export.parity.source) == ("adapters/combined", "datasets/cards")
     text, _ = client.complete("adapters/combined", row={"text": "Where is my card?"}, max_tokens=4)
     assert text
-    job = tune(client, "combined-on", adapter="combined", max_steps=1, skip_evaluation=True)
-    assert (job.tune.rank, job.tune.alpha) == (8, 8)
-    again = client.combine("again", {"combined": 1, "first": -0.5}, method="svd", rank=4, skip_evaluation=True)
-    client.wait_job(again.name)
-    assert client.get_adapter("again").spec.rank == 4
-    assert not client.get_adapter("again").evaluations
-    evaluated = client.wait_job(client.evaluate("adapters/combined", "cards", max_rows=2).name)
-    assert evaluated.evaluations[0].total == 2
 
 
-@pytest.mark.parametrize("method", ["linear", "ties", "dare-linear", "dare-ties"])
-def test_every_method_makes_an_adapter_of_the_same_rank_and_the_same_bytes_again(client, pets, method):
-    digests = set()
-    for name in ("once", "twice"):
-        adapter_id = f"{method}-{name}"
-        client.wait_job(client.combine(adapter_id, {"first": 1, "pets": 1}, method=method, skip_evaluation=True).name)
-        adapter = client.get_adapter(adapter_id)
-        assert adapter.spec.rank == 4
-        digests.add(adapter.digest)
-    assert len(digests) == 1
-
-
-def test_what_was_combined_may_go(client, pets):
-    job = tune(client, "going", model="tiny", rank=4, max_steps=1, skip_evaluation=True)
-    client.wait_job(client.combine("stays", {"going": 1, "pets": 1}, skip_evaluation=True).name)
-    client.delete_adapter(job.result)
-    assert list(client.get_adapter("stays").sources) == ["adapters/going", "adapters/pets"]
+def test_a_combined_adapter_is_gone_on_from_and_combined_again_and_may_go(client, combined):
+    going = tune(client, "going", adapter="combined", max_steps=1, skip_evaluation=True)
+    assert (going.tune.rank, going.tune.alpha) == (8, 8)
+    job = client.combine("stays", {"going": 1, "first": -0.5}, method="svd", skip_evaluation=True)
+    client.wait_job(job.name)
+    client.delete_adapter("going")
+    stays = client.get_adapter("stays")
+    assert (list(stays.sources), stays.spec.rank) == (["adapters/going", "adapters/first"], 8)
+    assert not stays.evaluations
     with refused("FAILED_PRECONDITION", "DATASET_IN_USE"):
         client.delete_dataset("cards")  # it measures the parity of exports
+
+
+def test_the_same_seed_gives_the_same_bytes(client, pets):
+    digests: list[str] = []
+    for number, seed in enumerate((1, 1, 2)):
+        name = f"dare-{number}"
+        job = client.combine(name, {"first": 1, "pets": 1}, method="dare-ties", seed=seed, skip_evaluation=True)
+        client.wait_job(job.name)
+        digests.append(client.get_adapter(name).digest)
+    assert digests[0] == digests[1] != digests[2]
 
 
 @pytest.mark.parametrize(
@@ -339,15 +332,3 @@ def test_adapters_of_two_precisions_or_of_none_are_not_combined(client, pets):
         client.combine("x", {"first": 1, "none": 1})
     with refused("ALREADY_EXISTS", "ADAPTER_EXISTS"):
         client.combine("first", {"first": 1, "pets": 1})
-
-
-def test_an_adapter_with_a_flipped_byte_is_not_combined(client, daemon, pets):
-    job = tune(client, "flipped", model="tiny", rank=4, max_steps=1, skip_evaluation=True)
-    file = folder_of(daemon, "adapters", job) / "adapter_model.safetensors"
-    whole = bytearray(file.read_bytes())
-    whole[-1] ^= 1
-    file.write_bytes(whole)
-    with pytest.raises(JobFailed) as caught:
-        client.wait_job(client.combine("x", {"first": 1, "flipped": 1}).name)
-    assert caught.value.job.error.reason == "DIGEST_MISMATCH"
-    client.delete_adapter("flipped")
