@@ -7,7 +7,7 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -106,7 +106,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     report.phase("tuning")
     base.prepare_attention(model, longest)
-    checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
+    checkpoints = Checkpoints(kept_folder, _identity(work, data, replayed, contract), work.checkpoint_every_s)
     steps = _tune(work, adapted, train, validation, checkpoints, report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
     if work.patience:
@@ -184,23 +184,16 @@ def _tune(
     return steps
 
 
-def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
+def _identity(work: TuneWork, data: Prepared, replayed: Mapping[str, Sequence[Example]], contract: Contract) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {
-        "model",
-        "dataset",
-        "earlier",
-        "adapter",
-        "replay",
-        "checkpoint_every_s",
-    }  # paths, and what changes no loss
+    # Paths, and what changes no loss.
+    beside = {"model", "dataset", "earlier", "adapter", "replay", "checkpoint_every_s"}
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
-    replayed = [Prepared.load(Path(each["folder"])).digest for each in work.replay]
-    start = manifest.measure(Path(work.adapter)).digest if work.adapter else ""
     whole = {
         "settings": settings,
-        "data": [data.digest, *replayed],
-        "start": start,
+        "data": data.digest,
+        "replayed": [row.to_json() for rows in replayed.values() for row in rows],
+        "start": manifest.measure(Path(work.adapter)).digest if work.adapter else "",
         "contract": asdict(contract),
     }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
