@@ -5,10 +5,20 @@ import inspect
 import json
 
 import pytest
+from honed.client.cli.adapters import combine
 from honed.client.cli.app import app
 from honed.client.cli.sweep import sweep
 from honed.client.cli.tune import tune
-from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, SWEEP_STRATEGY_HALVING, Augmentation, SweepSpec, TuneSpec
+from honed.v1.jobs_pb2 import (
+    BASE_PRECISION_BF16,
+    BASE_PRECISION_UNSPECIFIED,
+    SWEEP_STRATEGY_HALVING,
+    Augmentation,
+    CombineSpec,
+    SweepSpec,
+    TuneSpec,
+    WeightedAdapter,
+)
 from honed.v1.models_pb2 import Model
 from typer.main import get_command
 
@@ -44,7 +54,7 @@ def test_the_commands_are_those_of_the_architecture():
         *(f"templates {name}" for name in ("ls", "show", "add", "rm")),
         *(f"jobs {name}" for name in ("ls", "show", "logs", "wait", "cancel", "pause", "resume", "rm")),
         *(f"reports {name}" for name in ("ls", "show", "get", "rm")),
-        *(f"adapters {name}" for name in ("ls", "show", "rm")),
+        *(f"adapters {name}" for name in ("ls", "show", "combine", "rm")),
         *(f"exports {name}" for name in ("ls", "show", "rm")),
     ]
 
@@ -104,7 +114,13 @@ def test_the_token_files_content_is_sent(hone, bookkeeper, tmp_path):
     ("args", "exit_code", "message"),
     [
         (("nonsense",), 2, "No such command 'nonsense'"),
-        (("tune", "a"), 2, "Missing option '--model'"),
+        (("tune", "a"), 2, "Missing option '--data'"),
+        (("tune", "a", "--data", "d"), 2, "a model is needed: --model, or --from"),
+        (("adapters", "combine", "c", "a", "b"), 2, "the combination must be ADAPTER=WEIGHT, found 'a'"),
+        (("adapters", "combine", "c", "a=1", "b=much"), 2, "weights must be numbers, found 1, much"),
+        (("adapters", "combine", "c", "a=1", "a=2"), 2, "the combination gives 'a' twice"),
+        (("adapters", "combine", "c", "models/a=1", "b=2"), 2, "the name must be adapters/ID, found 'models/a'"),
+        (("adapters", "combine", "c", "a=1", "b=2", "--method", "mean"), 2, "Invalid value for '--method'"),
         (("tune", "a", "--model", "m", "--data", "d", "--rank", "many"), 2, "Invalid value for '--rank'"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "a.html", "--no-wait"), 2, "with --no-wait"),
         ((*SWEEP, "--lr", "1e-3,many"), 2, "--lr must be numbers with commas between them, found '1e-3,many'"),
@@ -272,6 +288,42 @@ def test_copies_and_what_is_evaluated_travel_with_a_tuning(hone, twin):
     spec = twin.requests[0].job.tune
     assert spec.augmentation == Augmentation(typos=2, paraphrase=1)
     assert (spec.max_evaluation_rows, list(spec.earlier_datasets)) == (9, ["datasets/e"])
+
+
+def test_a_tuning_goes_on_from_an_adapter_and_replays_earlier_data(hone, twin):
+    replay = ("--replay", "old", "--replay", "datasets/older", "--replay-fraction", 0.3)
+    assert hone("tune", "b", "--from", "a", "--data", "d", *replay).exit_code == 0
+    spec = twin.requests[0].job.tune
+    assert (spec.adapter, spec.model, spec.base_precision) == ("adapters/a", "", BASE_PRECISION_UNSPECIFIED)
+    assert list(spec.replay_datasets) == ["datasets/old", "datasets/older"]
+    assert spec.replay_fraction == 0.3
+
+
+def test_adapters_are_combined_and_the_report_is_shown(hone, twin):
+    options = ("--method", "dare-ties", "--density", 0.3, "--seed", 7, "--data", "t", "--max-evaluation-rows", 9)
+    result = hone("adapters", "combine", "c", "a=0.5", "adapters/b=-1", *options)
+    assert result.exit_code == 0
+    assert HEADLINE in result.stdout
+    assert result.stdout.endswith("\nadapters/c\n")
+    assert twin.requests[0].job.combine == CombineSpec(
+        adapter_id="c",
+        adapters=[
+            WeightedAdapter(adapter="adapters/a", weight=0.5),
+            WeightedAdapter(adapter="adapters/b", weight=-1),
+        ],
+        method="COMBINE_METHOD_DARE_TIES",
+        density=0.3,
+        seed=7,
+        dataset="datasets/t",
+        max_evaluation_rows=9,
+    )
+    steps, loss = hone("adapters", "ls").stdout.splitlines()[1].split()[4:6]
+    assert (steps, loss) == ("–", "–")  # it was not tuned
+
+
+def test_every_field_of_a_combination_is_an_option():
+    fields = {{"dataset": "data"}.get(field.name, field.name) for field in CombineSpec.DESCRIPTOR.fields}
+    assert fields <= inspect.signature(combine).parameters.keys()
 
 
 def test_a_tunings_report_is_written_where_it_is_asked_for(hone, tmp_path):

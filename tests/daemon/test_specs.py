@@ -10,6 +10,7 @@ from honed.daemon.rpc.specs import (
     complete_export,
     complete_sweep,
     complete_tune,
+    take_over,
 )
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
@@ -19,6 +20,7 @@ PROTO = (Path(__file__).parents[2] / "protos/honed/v1/jobs.proto").read_text("ut
 FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
 NUMBERS = [*_TUNE_NUMBERS, "alpha"]
 FRACTIONS = [field for field in NUMBERS if FIELDS[field].type == FIELDS[field].TYPE_DOUBLE]
+BESIDE = {"replay_fraction": {"replay_datasets": ["datasets/old"]}}  # what a field is refused without
 RANGES = {field: bounds[1:] for field, bounds in _TUNE_NUMBERS.items()} | {"alpha": (0, 1e4, False)}
 
 
@@ -66,11 +68,12 @@ def test_a_range_holds_its_ends_and_nothing_beyond(field):
     else:
         inside, outside = [low, high], [low - 1, high + 1]
     for value in inside:
-        assert complete_tune(TuneSpec(**{field: value}))[field] == value
+        assert complete_tune(TuneSpec(**{field: value}, **BESIDE.get(field, {})))[field] == value
     for value in outside:
         if field == "seed" and value > 0:
             continue  # beyond int64: protobuf itself refuses it
-        assert (f"job.tune.{field}") in [name for name, _ in refusal(**{field: value}).violations]
+        error = refusal(**{field: value}, **BESIDE.get(field, {}))
+        assert (f"job.tune.{field}") in [name for name, _ in error.violations]
 
 
 @pytest.mark.parametrize("field", FRACTIONS)
@@ -171,6 +174,7 @@ def test_a_grid_as_large_as_the_limit_is_made_and_a_larger_one_refused_with_the_
         (sweep(max_trials=1001), "max_trials", "found 1001"),
         (sweep(time_limit={"seconds": 0}), "time_limit", "found 0 s"),
         (sweep(time_limit={"seconds": 366 * 24 * 3600}), "time_limit", "found 3.16224e+07 s"),
+        (sweep({"adapter": "adapters/a"}), "tune.adapter", "fresh"),
         (sweep({"validation_fraction": 0}), "tune.validation_fraction", "above 0"),
         (sweep({"epochs": 1}, strategy="SWEEP_STRATEGY_HALVING"), "epochs", "more than 1"),
         (sweep({"dropout": 2}), "tune.dropout", "found 2"),
@@ -193,6 +197,38 @@ def test_all_mistakes_of_a_sweep_are_told_at_once():
         "max_trials",
         "tune.dropout",
     ]
+
+
+def test_a_fifth_is_replayed_unless_told_otherwise_and_nothing_without_data_sets():
+    spec = TuneSpec(replay_datasets=["datasets/old"])
+    assert complete_tune(spec)["replay_fraction"] == spec.replay_fraction == 0.2
+    assert complete_tune(TuneSpec())["replay_fraction"] is None
+    assert [field for field, _ in refusal(replay_fraction=0.2).violations] == ["job.tune.replay_fraction"]
+
+
+EARLIER = TuneSpec(model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4, learning_rate=0.5, seed=3)
+
+
+def test_a_continued_tuning_takes_over_what_its_adapter_settles_and_no_more():
+    spec = TuneSpec(adapter="adapters/a", rank=8)
+    take_over(spec, EARLIER)
+    assert spec == TuneSpec(
+        adapter="adapters/a", model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4
+    )
+
+
+def test_what_a_continued_tuning_cannot_change_is_refused_with_both_values():
+    spec = TuneSpec(adapter="adapters/a", model="models/n", base_precision="BASE_PRECISION_NF4", rank=4, alpha=4)
+    with pytest.raises(InvalidInput) as caught:
+        take_over(spec, EARLIER)
+    assert caught.value.violations == tuple(
+        (f"job.tune.{field}", f"expected {expected}, that of adapters/a, found {found}; leave it out")
+        for field, expected, found in (
+            ("model", "models/m", "models/n"),
+            ("base_precision", "bf16", "nf4"),
+            ("rank", 8, 4),
+        )
+    )
 
 
 def test_an_empty_evaluation_gets_every_default():

@@ -413,7 +413,13 @@ class Twin(
             jobs_pb2.JobEvent(phase="working"),
             jobs_pb2.JobEvent(progress=types_pb2.Progress(step=1, total_steps=2, loss=1.25, tokens_per_s=1500)),
         ]
-        identity = job.tune.adapter_id or job.sweep.tune.adapter_id or job.export.export_id or job.import_model.model_id
+        identity = (
+            job.tune.adapter_id
+            or job.sweep.tune.adapter_id
+            or job.export.export_id
+            or job.combine.adapter_id
+            or job.import_model.model_id
+        )
         if identity == "doomed":
             job.state = jobs_pb2.Job.STATE_FAILED
             job.error.code = grpc.StatusCode.INTERNAL.value[0]
@@ -448,6 +454,12 @@ class Twin(
                 if not job.tune.skip_evaluation and job.tune.dataset != "datasets/untested":
                     made.report = self.report(job, job.tune.dataset, [made.name]).name
                     job.evaluations.extend(EVALUATIONS)
+            case "combine":
+                made = adapters_pb2.Adapter(name=f"adapters/{job.combine.adapter_id}", combine=job.combine)
+                made.sources.extend(each.adapter for each in job.combine.adapters)
+                if not job.combine.skip_evaluation:
+                    made.report = self.report(job, job.combine.dataset, [made.name]).name
+                    job.evaluations.extend(EVALUATIONS[1:])
             case "export":
                 parity = types_pb2.Parity(rows=12, tokens=24, top1_agreement=0.96, near_ties=1, source="datasets/t")
                 made = exports_pb2.Export(name=f"exports/{job.export.export_id}", parity=parity)

@@ -2,8 +2,9 @@ import json
 
 import pytest
 import torch
+from honed.errors import InvalidInput
 from honed.tune import base, lora
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors import safe_open
 from torch import nn
 
@@ -96,6 +97,27 @@ def test_a_saved_adapter_gives_the_same_logits_bit_for_bit(adapted, tiny_llama, 
     loaded = lora.load(base.load(tiny_llama, torch.float32), tmp_path)
     torch.testing.assert_close(logits(loaded), logits(model), rtol=0, atol=0)
     assert not lora.trainable_parameters(loaded)
+
+
+def test_filled_adapters_are_those_they_were_filled_from_and_train(adapted, tiny_llama, tmp_path):
+    model = adapted()
+    lora.save(model, tmp_path, "ab" * 32)
+    filled = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=7)
+    lora.fill(filled, lora.values(tmp_path))
+    torch.testing.assert_close(logits(filled), logits(model), rtol=0, atol=0)
+    assert len(lora.trainable_parameters(filled)) == 2 * 2 * 7
+    assert lora.scale(tmp_path) == 2
+
+
+def test_adapters_are_not_filled_from_those_of_another_rank_or_other_layers(adapted):
+    right, other_rank = (get_peft_model_state_dict(adapted(rank=rank), save_embedding_layers=False) for rank in (4, 2))
+    for wrong in (other_rank, dict(list(right.items())[1:]), {**right, "more": torch.zeros(1)}):
+        model = adapted()
+        before = [parameter.clone() for parameter in lora.trainable_parameters(model)]
+        with pytest.raises(InvalidInput) as caught:
+            lora.fill(model, wrong)
+        assert caught.value.reason == "ADAPTER_MISMATCH"
+        assert all(map(torch.equal, before, lora.trainable_parameters(model)))
 
 
 def test_a_saved_adapter_is_weights_and_settings_that_name_the_base_by_digest(adapted, tiny_llama, tmp_path):

@@ -7,6 +7,7 @@ from honed.worker.contract import (
     SPEC_FILE,
     WORKS,
     CheckTemplateWork,
+    CombineWork,
     EvaluateWork,
     Event,
     ExportWork,
@@ -55,6 +56,9 @@ TUNE = TuneWork(
     patience=3,
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
+    adapter="a",
+    replay=[{"name": "datasets/e", "folder": "e"}],
+    replay_fraction=0.2,
 )
 SWEEP = SweepWork(
     tune=asdict(TUNE),
@@ -95,6 +99,20 @@ EVALUATE = EvaluateWork(
     max_rows=None,
     seed=0,
 )
+COMBINE = CombineWork(
+    model="m",
+    sources=[{"name": "adapters/a", "folder": "a"}, {"name": "adapters/b", "folder": "b"}],
+    weights=[0.5, -1.0],
+    method="svd",
+    rank=4,
+    density=None,
+    seed=0,
+    adapter_name="adapters/c",
+    dataset=None,
+    dataset_name="",
+    max_evaluation_rows=500,
+    earlier=[],
+)
 SPECS = [
     INGEST,
     PreviewWork("d", "m", 3),
@@ -105,6 +123,7 @@ SPECS = [
     SWEEP,
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),
+    COMBINE,
 ]
 
 

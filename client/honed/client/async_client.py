@@ -17,6 +17,7 @@ from honed.client.async_calls import AsyncCalls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
 from honed.client.requests import (
+    CombineMethod,
     GraphFormat,
     Messages,
     ReportFormat,
@@ -238,6 +239,33 @@ class AsyncClient:
             earlier_datasets=earlier_datasets,
             max_rows=max_rows,
             seed=seed,
+        )
+        return await self.create_job(job)
+
+    async def combine(
+        self,
+        adapter_id: str,
+        adapters: Mapping[str, float],
+        *,
+        method: CombineMethod = "cat",
+        rank: int | None = None,
+        density: float | None = None,
+        seed: int | None = None,
+        dataset: str | None = None,
+        skip_evaluation: bool = False,
+        max_evaluation_rows: int | None = None,
+    ) -> Job:
+        """Queues the combination of adapters into a new one, which is then evaluated."""
+        job = requests.combine_job(
+            adapter_id,
+            adapters,
+            method=method,
+            rank=rank,
+            density=density,
+            seed=seed,
+            dataset=dataset,
+            skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
         )
         return await self.create_job(job)
 

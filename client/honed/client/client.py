@@ -17,6 +17,7 @@ from honed.client.calls import Calls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
 from honed.client.requests import (
+    CombineMethod,
     GraphFormat,
     Messages,
     ReportFormat,
@@ -278,6 +279,45 @@ class Client:
             earlier_datasets=earlier_datasets,
             max_rows=max_rows,
             seed=seed,
+        )
+        return self.create_job(job)
+
+    def combine(
+        self,
+        adapter_id: str,
+        adapters: Mapping[str, float],
+        *,
+        method: CombineMethod = "cat",
+        rank: int | None = None,
+        density: float | None = None,
+        seed: int | None = None,
+        dataset: str | None = None,
+        skip_evaluation: bool = False,
+        max_evaluation_rows: int | None = None,
+    ) -> Job:
+        """Queues the combination of adapters of one base into a new one, which is then evaluated.
+
+        Args:
+            adapter_id: Id of the new adapter.
+            adapters: 2 to 8 adapters with their weights. A request is put into the template of the first.
+            method: See CombineMethod in jobs.proto; "cat" is exactly the weighted sum, at the sum of the ranks.
+            rank: Of the new adapter, for "svd" alone; None: the highest of theirs.
+            density: Share of the values that is kept, for "ties" and "dare-…" alone; None: 0.5.
+            seed: Of the values that "dare-…" drops, and of the evaluation's draws.
+            dataset: Whose test rows are asked; None: that of the first adapter.
+            skip_evaluation: Leaves out the evaluation.
+            max_evaluation_rows: Test rows asked at most; None: 500.
+        """
+        job = requests.combine_job(
+            adapter_id,
+            adapters,
+            method=method,
+            rank=rank,
+            density=density,
+            seed=seed,
+            dataset=dataset,
+            skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
         )
         return self.create_job(job)
 

@@ -8,12 +8,15 @@ every layer; here the float32 parameters are cast to the input's dtype, which th
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from honed.errors import InvalidInput
+from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
@@ -37,6 +40,37 @@ def attach(model: PreTrainedModel, rank: int, alpha: float, dropout: float, seed
 def load(model: PreTrainedModel, folder: Path) -> PeftModel:
     """Attaches saved adapters, frozen."""
     return _with_our_forward(PeftModel.from_pretrained(model, str(folder), is_trainable=False))
+
+
+def values(folder: Path) -> dict[str, Tensor]:
+    """The parameters of saved adapters: `….lora_A.weight` [r, in] and `….lora_B.weight` [out, r] of every layer."""
+    return load_file(folder / "adapter_model.safetensors")
+
+
+def scale(folder: Path) -> float:
+    """alpha / r of saved adapters."""
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    return config["lora_alpha"] / config["r"]
+
+
+def fill(model: PeftModel, parameters: Mapping[str, Tensor]) -> None:
+    """Gives adapters the parameters of others, as `values` gives them; what trains stays so.
+
+    Raises:
+        InvalidInput: they are those of other layers or another rank.
+    """
+    ours = get_peft_model_state_dict(model, save_embedding_layers=False)
+    found = {name: tuple(each.shape) for name, each in parameters.items()}
+    expected = {name: tuple(each.shape) for name, each in ours.items()}
+    if found != expected:
+        name = min(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+        raise InvalidInput(
+            f"The adapter does not fit the one that is to take its weights: at {name} it has "
+            f"{found.get(name, 'nothing')}, expected {expected.get(name, 'nothing')}.",
+            reason="ADAPTER_MISMATCH",
+            parameter=name,
+        )
+    set_peft_model_state_dict(model, dict(parameters))
 
 
 def save(model: PeftModel, folder: Path, base_digest: str) -> None:

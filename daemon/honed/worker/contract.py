@@ -107,6 +107,8 @@ class TuneWork(Work):
 
     `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is
     what it may use at most, None for what is there.
+    `earlier` and `replay`: {name, folder} of data sets on which forgetting is measured, and of which rows are mixed in.
+    `adapter`: folder of the adapter to go on from, if any.
     """
 
     kind: ClassVar[str] = "tune"
@@ -142,6 +144,9 @@ class TuneWork(Work):
     memory_bytes: int | None
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])
+    adapter: str | None = None
+    replay: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    replay_fraction: float | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +217,29 @@ class ExportWork(Work):
     format: Literal["onnx-int8", "onnx-fp32"]
 
 
+@dataclass(frozen=True)
+class CombineWork(Work):
+    """Combine adapters of one contract into a new one, and evaluate it; makes output/adapter.
+
+    `sources`: {name, folder} of the adapters; `weights` theirs, in the same order. `rank`: that of the new adapter.
+    With a data set there is output/report too; `earlier`: as in EvaluateWork.
+    """
+
+    kind: ClassVar[str] = "combine"
+    model: str
+    sources: list[dict[str, str]]
+    weights: list[float]
+    method: Literal["linear", "cat", "svd", "ties", "dare_linear", "dare_ties"]
+    rank: int
+    density: float | None
+    seed: int
+    adapter_name: str
+    dataset: str | None
+    dataset_name: str
+    max_evaluation_rows: int
+    earlier: list[dict[str, str]]
+
+
 WORKS: dict[str, type[Work]] = {
     work.kind: work
     for work in (
@@ -222,6 +250,7 @@ WORKS: dict[str, type[Work]] = {
         TuneWork,
         PlanWork,
         SweepWork,
+        CombineWork,
         EvaluateWork,
         ExportWork,
     )

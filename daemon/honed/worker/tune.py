@@ -10,7 +10,7 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
+from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
 from honed.tune import base, lora, memory
@@ -44,6 +45,7 @@ class Ready:
         model: the base, quantised.
         train, validation: rows as tokens; the changed copies stand at the end of `train`.
         copies: how many of them there are, by kind.
+        replayed: rows of earlier data sets among `train`, by data set.
         evaluation: with what the base answered; None if nothing is evaluated.
         room: the memory that there was before the base was loaded.
     """
@@ -56,6 +58,7 @@ class Ready:
     train: Sequence[TokenizedExample]
     validation: Sequence[TokenizedExample]
     copies: dict[str, int]
+    replayed: Mapping[str, Sequence[Example]]
     evaluation: Evaluation | None
     room: memory.Room
 
@@ -88,7 +91,8 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     memory.bound(room)
     model_folder = Path(work.model)
     manifest.verify(model_folder)
-    manifest.verify(Path(work.dataset))
+    for folder in (work.dataset, *([work.adapter] if work.adapter else ()), *(each["folder"] for each in work.replay)):
+        manifest.verify(Path(folder))
     data = Prepared.load(Path(work.dataset))
     renderer = Renderer.load(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
@@ -131,25 +135,37 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
     train += renderer.examples([example for _, example in kept.added])
+    replayed = _replayed(work, len(train), (*validation_examples, *data.test), report)
+    for name, examples in replayed.items():
+        rows = renderer.examples(examples)
+        require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length)
+        train += rows
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
     report.phase("quantising")
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, evaluation, room)
+    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, replayed, evaluation, room)
 
 
 def attach(work: TuneWork, ready: Ready, report: Report) -> PeftModel:
-    """Adds fresh adapters to the base."""
+    """Adds adapters to the base: fresh ones, or with the values of those to go on from.
+
+    Raises:
+        WrongState: those were trained with something else.
+    """
     adapted = lora.attach(ready.model, work.rank, work.alpha, work.dropout, work.seed)
+    if work.adapter:
+        Contract.load(Path(work.adapter)).require(ready.contract)
+        lora.fill(adapted, lora.values(Path(work.adapter)))
     report.log(f"{_trainable(adapted):,} trained parameters.")
     return adapted
 
 
 def checkpoints_of(work: TuneWork, ready: Ready, folder: Path) -> Checkpoints:
     """The checkpoints in a folder of a training with these settings."""
-    return Checkpoints(folder, _identity(work, ready.data, ready.contract), work.checkpoint_every_s)
+    return Checkpoints(folder, _identity(work, ready), work.checkpoint_every_s)
 
 
 def finish(
@@ -162,6 +178,7 @@ def finish(
         best = kept_step(work, steps)
         report.log(f"The adapter is that of step {best.step}: no validation loss was below {best.validation_loss:.4f}.")
         summary["validation_loss"] = best.validation_loss
+    replayed_rows = {name: len(examples) for name, examples in ready.replayed.items()}
     made_report: dict[str, Any] = {}
     if evaluation:
         predictor = TorchPredictor(adapted)
@@ -172,6 +189,7 @@ def finish(
             "steps": [_shown(step) for step in steps],
             "summary": summary,
             "augmented_rows": ready.copies,
+            "replayed_rows": replayed_rows,
         }
         made_report = {"report": evaluation.write(output / "report")}
 
@@ -187,6 +205,7 @@ def finish(
         "training": summary,
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
         "augmented_rows": ready.copies,
+        "replayed_rows": replayed_rows,
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
@@ -281,11 +300,18 @@ def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
     return min(validated, key=lambda step: step.validation_loss or 0) if work.patience else steps[-1]
 
 
-def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
+def _identity(work: TuneWork, ready: Ready) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {"model", "dataset", "earlier", "checkpoint_every_s", "memory_bytes"}  # paths, and what changes no loss
+    # Paths, and what changes no loss.
+    beside = {"model", "dataset", "earlier", "adapter", "replay", "checkpoint_every_s", "memory_bytes"}
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
-    whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
+    whole = {
+        "settings": settings,
+        "data": ready.data.digest,
+        "replayed": [row.to_json() for rows in ready.replayed.values() for row in rows],
+        "start": manifest.measure(Path(work.adapter)).digest if work.adapter else "",
+        "contract": asdict(ready.contract),
+    }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
@@ -319,6 +345,19 @@ def _augmented(
     if copies := work.augmentation.get("paraphrase"):
         added += paraphrase(predictor, renderer, data, examples, copies, report)
     return added
+
+
+def _replayed(work: TuneWork, new_rows: int, held_out: Sequence[Example], report: Report) -> dict[str, list[Example]]:
+    """Training rows of earlier data sets, by data set; none that is a test row of any data set that is measured."""
+    if work.replay_fraction is None:
+        return {}
+    measured = [row for each in work.earlier for row in Prepared.load(Path(each["folder"])).test]
+    pools = {each["name"]: Prepared.load(Path(each["folder"])).train for each in work.replay}
+    drawn = replay(pools, new_rows, work.replay_fraction, work.seed, (*held_out, *measured))
+    count = sum(map(len, drawn.values()))
+    told = ", ".join(f"{name} {len(rows)}" for name, rows in drawn.items())
+    report.log(f"Replayed beside {new_rows} training rows: {told}; {count / (count + new_rows):.1%} of an epoch.")
+    return drawn
 
 
 def _fits(example: Example, renderer: Renderer, context_length: int) -> bool:

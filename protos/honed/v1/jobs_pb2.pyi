@@ -39,6 +39,16 @@ class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHOT_CHOICE_PER_LABEL: _ClassVar[ShotChoice]
     SHOT_CHOICE_SIMILAR: _ClassVar[ShotChoice]
 
+class CombineMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    COMBINE_METHOD_UNSPECIFIED: _ClassVar[CombineMethod]
+    COMBINE_METHOD_LINEAR: _ClassVar[CombineMethod]
+    COMBINE_METHOD_CAT: _ClassVar[CombineMethod]
+    COMBINE_METHOD_SVD: _ClassVar[CombineMethod]
+    COMBINE_METHOD_TIES: _ClassVar[CombineMethod]
+    COMBINE_METHOD_DARE_LINEAR: _ClassVar[CombineMethod]
+    COMBINE_METHOD_DARE_TIES: _ClassVar[CombineMethod]
+
 class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXPORT_FORMAT_UNSPECIFIED: _ClassVar[ExportFormat]
@@ -58,12 +68,19 @@ SWEEP_STRATEGY_HALVING: SweepStrategy
 SHOT_CHOICE_UNSPECIFIED: ShotChoice
 SHOT_CHOICE_PER_LABEL: ShotChoice
 SHOT_CHOICE_SIMILAR: ShotChoice
+COMBINE_METHOD_UNSPECIFIED: CombineMethod
+COMBINE_METHOD_LINEAR: CombineMethod
+COMBINE_METHOD_CAT: CombineMethod
+COMBINE_METHOD_SVD: CombineMethod
+COMBINE_METHOD_TIES: CombineMethod
+COMBINE_METHOD_DARE_LINEAR: CombineMethod
+COMBINE_METHOD_DARE_TIES: CombineMethod
 EXPORT_FORMAT_UNSPECIFIED: ExportFormat
 EXPORT_FORMAT_ONNX_INT8: ExportFormat
 EXPORT_FORMAT_ONNX_FP32: ExportFormat
 
 class Job(_message.Message):
-    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "sweep", "progress", "error", "result", "evaluations", "plan", "trials")
+    __slots__ = ("name", "owner", "state", "phase", "create_time", "start_time", "end_time", "attempt", "import_model", "tune", "evaluate", "export", "sweep", "combine", "progress", "error", "result", "evaluations", "plan", "trials")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Job.State]
@@ -93,6 +110,7 @@ class Job(_message.Message):
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     EXPORT_FIELD_NUMBER: _ClassVar[int]
     SWEEP_FIELD_NUMBER: _ClassVar[int]
+    COMBINE_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
@@ -112,13 +130,14 @@ class Job(_message.Message):
     evaluate: EvaluateSpec
     export: ExportSpec
     sweep: SweepSpec
+    combine: CombineSpec
     progress: _types_pb2.Progress
     error: JobError
     result: str
     evaluations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Evaluation]
     plan: JobPlan
     trials: _containers.RepeatedCompositeFieldContainer[Trial]
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., sweep: _Optional[_Union[SweepSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., plan: _Optional[_Union[JobPlan, _Mapping]] = ..., trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., state: _Optional[_Union[Job.State, str]] = ..., phase: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt: _Optional[int] = ..., import_model: _Optional[_Union[ImportModelSpec, _Mapping]] = ..., tune: _Optional[_Union[TuneSpec, _Mapping]] = ..., evaluate: _Optional[_Union[EvaluateSpec, _Mapping]] = ..., export: _Optional[_Union[ExportSpec, _Mapping]] = ..., sweep: _Optional[_Union[SweepSpec, _Mapping]] = ..., combine: _Optional[_Union[CombineSpec, _Mapping]] = ..., progress: _Optional[_Union[_types_pb2.Progress, _Mapping]] = ..., error: _Optional[_Union[JobError, _Mapping]] = ..., result: _Optional[str] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., plan: _Optional[_Union[JobPlan, _Mapping]] = ..., trials: _Optional[_Iterable[_Union[Trial, _Mapping]]] = ...) -> None: ...
 
 class JobError(_message.Message):
     __slots__ = ("code", "reason", "message", "metadata")
@@ -148,7 +167,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "adapter", "replay_datasets", "replay_fraction", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -173,6 +192,9 @@ class TuneSpec(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     NOISE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_DATASETS_FIELD_NUMBER: _ClassVar[int]
+    REPLAY_FRACTION_FIELD_NUMBER: _ClassVar[int]
     MICRO_BATCH_TOKENS_FIELD_NUMBER: _ClassVar[int]
     GRADIENT_CHECKPOINTING_FIELD_NUMBER: _ClassVar[int]
     OPTIMIZER_FIELD_NUMBER: _ClassVar[int]
@@ -200,10 +222,13 @@ class TuneSpec(_message.Message):
     label_smoothing: float
     noise_alpha: float
     patience: int
+    adapter: str
+    replay_datasets: _containers.RepeatedScalarFieldContainer[str]
+    replay_fraction: float
     micro_batch_tokens: int
     gradient_checkpointing: bool
     optimizer: Optimizer
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("train_rows", "validation_rows", "epoch_tokens", "longest_row_tokens", "steps", "trainable_parameters", "needed_bytes", "device_bytes", "micro_batch_tokens", "gradient_checkpointing", "compute_dtype", "duration")
@@ -316,6 +341,36 @@ class EvaluateSpec(_message.Message):
     max_rows: int
     seed: int
     def __init__(self, subjects: _Optional[_Iterable[str]] = ..., dataset: _Optional[str] = ..., shots: _Optional[_Iterable[int]] = ..., shot_choice: _Optional[_Union[ShotChoice, str]] = ..., slice_columns: _Optional[_Iterable[str]] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., max_rows: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class WeightedAdapter(_message.Message):
+    __slots__ = ("adapter", "weight")
+    ADAPTER_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    adapter: str
+    weight: float
+    def __init__(self, adapter: _Optional[str] = ..., weight: _Optional[float] = ...) -> None: ...
+
+class CombineSpec(_message.Message):
+    __slots__ = ("adapter_id", "adapters", "method", "rank", "density", "seed", "dataset", "skip_evaluation", "max_evaluation_rows")
+    ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
+    ADAPTERS_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    DENSITY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    SKIP_EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    MAX_EVALUATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    adapter_id: str
+    adapters: _containers.RepeatedCompositeFieldContainer[WeightedAdapter]
+    method: CombineMethod
+    rank: int
+    density: float
+    seed: int
+    dataset: str
+    skip_evaluation: bool
+    max_evaluation_rows: int
+    def __init__(self, adapter_id: _Optional[str] = ..., adapters: _Optional[_Iterable[_Union[WeightedAdapter, _Mapping]]] = ..., method: _Optional[_Union[CombineMethod, str]] = ..., rank: _Optional[int] = ..., density: _Optional[float] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ...) -> None: ...
 
 class ExportSpec(_message.Message):
     __slots__ = ("source", "export_id", "format", "dataset")

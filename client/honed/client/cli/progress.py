@@ -106,7 +106,7 @@ def report_of(client: Client, job: Job) -> str:
     match job.WhichOneof("spec"):
         case "evaluate":
             return job.result
-        case "tune" | "sweep":
+        case "tune" | "sweep" | "combine":
             return client.get_adapter(job.result).report
         case _:
             return ""

@@ -25,7 +25,7 @@ class Strategy(StrEnum):
     HALVING = "halving"
 
 
-@with_options_of(tune_spec, but=("learning_rate", "rank", "epochs"))
+@with_options_of(tune_spec, but=("adapter", "learning_rate", "rank", "epochs"))
 def sweep(
     ctx: typer.Context,
     *,

@@ -37,9 +37,17 @@ class Base(StrEnum):
 def tune_spec(
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
     *,
-    model: Annotated[str, typer.Option(help="The base: ID or models/ID.")],
     data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
-    base: Annotated[Base, typer.Option(help="Number format of the frozen base.")] = Base.NF4,
+    model: Annotated[str, typer.Option(help="The base: ID or models/ID. Needed but with --from.")] = "",
+    adapter: Annotated[
+        str,
+        typer.Option(
+            "--from",
+            metavar="ADAPTER",
+            help="Go on from this adapter, ID or adapters/ID, on its base and with its format, rank and alpha.",
+        ),
+    ] = "",
+    base: Annotated[Base | None, typer.Option(help="Number format of the frozen base. [default: nf4]")] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter, 1 to 512. [default: 16]")] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank]")
@@ -91,6 +99,17 @@ def tune_spec(
         int | None, typer.Option(help="Test rows asked at most before and after. [default: 500]")
     ] = None,
     earlier: Earlier = None,
+    replay_datasets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replay",
+            metavar="DATASET",
+            help="Mix in training rows of this earlier data set against forgetting; ID or datasets/ID; repeatable.",
+        ),
+    ] = None,
+    replay_fraction: Annotated[
+        float | None, typer.Option(help="Share of the replayed rows, 0 to 0.9. [default: 0.2 with --replay]")
+    ] = None,
     typos: Annotated[
         int | None, typer.Option(help="Copies with typing mistakes for each training row, 0 to 10. [default: 0]")
     ] = None,
@@ -104,8 +123,10 @@ def tune_spec(
     ] = None,
 ) -> Any:  # a TuneSpec; the name of a heavy import would be evaluated with the options
     """What to tune. Its parameters are the options of every command that tunes."""
-    from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Augmentation, TuneSpec
+    from honed.v1.jobs_pb2 import Augmentation, TuneSpec
 
+    if not model and not adapter:
+        raise typer.BadParameter("a model is needed: --model, or --from for that of an adapter")
     copies = {
         "typos": typos,
         "casing": casing,
@@ -117,7 +138,7 @@ def tune_spec(
         model=model,
         dataset=data,
         adapter_id=adapter_id,
-        base_precision=BASE_PRECISION_BF16 if base is Base.BF16 else BASE_PRECISION_NF4,
+        base_precision=None if base is None else f"BASE_PRECISION_{base.name}",
         rank=rank,
         alpha=alpha,
         dropout=dropout,
@@ -141,6 +162,9 @@ def tune_spec(
         max_evaluation_rows=max_evaluation_rows,
         earlier_datasets=earlier,
         augmentation=Augmentation(**copies) if any(copies.values()) else None,
+        adapter=adapter,
+        replay_datasets=replay_datasets,
+        replay_fraction=replay_fraction,
     )
 
 

@@ -170,10 +170,20 @@ def _template(plain: dict[str, Any], template_digest: str) -> templates_pb2.Temp
 
 def adapter(stored: Resource) -> adapters_pb2.Adapter:
     facts = stored.facts
-    training = dict(facts["training"])
     spec = jobs_pb2.TuneSpec.FromString(bytes.fromhex(facts["spec"]))
     for name, value in facts.get("searched", {}).items():  # settings that a sweep has chosen
         setattr(spec, name, value)
+    if "combine" in facts:
+        combine = jobs_pb2.CombineSpec.FromString(bytes.fromhex(facts["combine"]))
+        came_of: dict[str, Any] = {"combine": combine, "sources": [each.adapter for each in combine.adapters]}
+    else:
+        training = dict(facts["training"])
+        came_of = {
+            "training": adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
+            "augmented_rows": facts["augmented_rows"],
+            "replayed_rows": facts["replayed_rows"],
+            "sources": [spec.adapter] if spec.adapter else [],
+        }
     return adapters_pb2.Adapter(
         **_common(stored),
         job=stored.job,
@@ -184,10 +194,9 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         contract=adapters_pb2.Contract(
             **{name: value for name, value in facts["contract"].items() if name != "base_precision"}
         ),
-        training=adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
         evaluations=[evaluation(each) for each in facts["evaluations"]],
         report=facts["report"],
-        augmented_rows=facts["augmented_rows"],
+        **came_of,
         trials=[trial(each) for each in facts.get("trials", [])],
     )
 

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,14 +10,22 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
+from honed.daemon.rpc.combining import complete_combine, require_one_contract, require_several
 from honed.daemon.rpc.names import check_name, check_names, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
-from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_sweep, complete_tune, require_used
+from honed.daemon.rpc.specs import (
+    complete_evaluate,
+    complete_export,
+    complete_sweep,
+    complete_tune,
+    require_used,
+    take_over,
+)
 from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
-from honed.worker.contract import EvaluateWork, ExportWork, Limits, PlanWork, SweepWork, TuneWork, Work
+from honed.worker.contract import CombineWork, EvaluateWork, ExportWork, Limits, PlanWork, SweepWork, TuneWork, Work
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
@@ -38,6 +46,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         kind = request.job.WhichOneof("spec")
         if kind == "tune":
             spec.tune.CopyFrom(request.job.tune)
+            self._take_over(spec.tune)
             work, inputs, makes = self._tune(spec.tune, complete_tune(spec.tune), "job.tune")
         elif kind == "sweep":
             spec.sweep.CopyFrom(request.job.sweep)
@@ -48,9 +57,12 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         elif kind == "export":
             spec.export.CopyFrom(request.job.export)
             work, inputs, makes = self._export(spec.export)
+        elif kind == "combine":
+            spec.combine.CopyFrom(request.job.combine)
+            work, inputs, makes = self._combine(spec.combine)
         else:
             raise InvalidInput.of_field(
-                "job.spec", "expected tune, sweep, evaluate or export; models come with ImportModel"
+                "job.spec", "expected tune, sweep, evaluate, export or combine; models come with ImportModel"
             )
         if request.validate_only:
             return await self._planned(spec, work, inputs, makes)
@@ -141,6 +153,12 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     def _message(self, job: Job) -> jobs_pb2.Job:
         return convert.job(job, self._core.jobs.evaluations(job), self._core.jobs.trials(job))
 
+    def _take_over(self, spec: jobs_pb2.TuneSpec) -> None:
+        """Fills in what an adapter to go on from settles."""
+        if spec.adapter:
+            check_name(spec.adapter, "job.tune.adapter", "adapters")
+            take_over(spec, convert.adapter(self._core.resources.get(spec.adapter)).spec)
+
     def _tune(
         self, spec: jobs_pb2.TuneSpec, settings: dict[str, Any], where: str
     ) -> tuple[TuneWork, tuple[str, ...], dict[str, Makes]]:
@@ -151,7 +169,13 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         core = self._core
         if spec.earlier_datasets:
             self._require_test_rows(spec.dataset, f"{where}.dataset")
-        evaluate = not spec.skip_evaluation and core.resources.get(spec.dataset).facts["test_rows"] > 0
+        check_names(spec.replay_datasets, f"{where}.replay_datasets", "datasets")
+        if spec.dataset in spec.replay_datasets:
+            raise InvalidInput.of_field(
+                f"{where}.replay_datasets", f"{spec.dataset} is the job's own data set; expected other ones"
+            )
+        evaluate = not spec.skip_evaluation and self._has_test_rows(spec.dataset)
+        replayed = [name for name in spec.replay_datasets if self._has_test_rows(name)] if evaluate else []
         work = TuneWork(
             model=core.folder(spec.model),
             dataset=core.folder(spec.dataset),
@@ -161,7 +185,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             evaluate=evaluate,
             checkpoint_every_s=core.config.checkpoint_every_s,
             memory_bytes=core.config.tune_memory_bytes or None,
-            earlier=self._earlier(spec.earlier_datasets, spec.dataset, f"{where}.earlier_datasets"),
+            earlier=self._earlier(spec.earlier_datasets, spec.dataset, f"{where}.earlier_datasets", replayed),
+            adapter=core.folder(spec.adapter) if spec.adapter else None,
+            replay=self._folders(spec.replay_datasets),
             **settings,
         )
         report = _new_report() if evaluate else {}
@@ -170,7 +196,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             "report": next((made.name for made in report.values()), ""),
         }
         parents = (spec.model, spec.dataset)
-        return work, (*parents, *spec.earlier_datasets), {"adapter": Makes(name, parents, facts)} | report
+        source = (spec.adapter,) if spec.adapter else ()
+        inputs = (*parents, *spec.earlier_datasets, *spec.replay_datasets, *source)
+        return work, inputs, {"adapter": Makes(name, parents, facts)} | report
 
     def _sweep(self, spec: jobs_pb2.SweepSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
         settings, search = complete_sweep(spec)
@@ -209,7 +237,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             self._require_test_rows(spec.dataset, "job.export.dataset")
         elif spec.source != model:
             dataset = convert.adapter(core.resources.get(spec.source)).dataset
-            spec.dataset = dataset if core.resources.get(dataset).facts["test_rows"] else ""
+            spec.dataset = dataset if dataset and self._has_test_rows(dataset) else ""
         work = ExportWork(
             model=core.folder(model),
             adapter=core.folder(spec.source) if spec.source != model else None,
@@ -221,6 +249,51 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         facts = {"source": spec.source, "model": model}
         return work, inputs, {"export": Makes(name, tuple(dict.fromkeys((spec.source, model))), facts)}
 
+    def _combine(self, spec: jobs_pb2.CombineSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
+        core = self._core
+        require_several(spec)
+        names = tuple(each.adapter for each in spec.adapters)
+        check_names(names, "job.combine.adapters", "adapters")
+        name = new_name("adapters", spec.adapter_id, "job.combine.adapter_id")
+        sources = [convert.adapter(core.resources.get(each)) for each in names]
+        require_one_contract({each: core.resources.get(each).facts["contract"] for each in names})
+        settings = complete_combine(spec, [source.spec.rank for source in sources])
+        if spec.dataset:
+            check_name(spec.dataset, "job.combine.dataset", "datasets")
+            self._require_test_rows(spec.dataset, "job.combine.dataset")
+        else:
+            spec.dataset = sources[0].dataset
+        evaluate = not spec.skip_evaluation and bool(spec.dataset) and self._has_test_rows(spec.dataset)
+        others = {source.dataset: None for source in sources if source.dataset not in ("", spec.dataset)}
+        earlier = [each for each in others if self._has_test_rows(each)] if evaluate else []
+        model = sources[0].model
+        work = CombineWork(
+            model=core.folder(model),
+            sources=self._folders(names),
+            adapter_name=name,
+            dataset=core.folder(spec.dataset) if evaluate else None,
+            dataset_name=spec.dataset,
+            earlier=self._folders(earlier),
+            **settings,
+        )
+        came_to = jobs_pb2.TuneSpec(
+            model=model,
+            dataset=spec.dataset,
+            adapter_id=spec.adapter_id,
+            base_precision=sources[0].spec.base_precision,
+            rank=work.rank,
+            alpha=work.rank,
+        )
+        report = _new_report() if evaluate else {}
+        facts = {
+            "spec": came_to.SerializeToString().hex(),
+            "combine": spec.SerializeToString().hex(),
+            "report": next((made.name for made in report.values()), ""),
+        }
+        # The adapters are no parents: they may go, since nothing of them is needed any more.
+        parents = (model, spec.dataset) if spec.dataset else (model,)
+        return work, (*parents, *names, *earlier), {"adapter": Makes(name, parents, facts)} | report
+
     def _subject(self, name: str) -> dict[str, str]:
         """A subject as EvaluateWork takes it."""
         folder = self._core.folder(name)
@@ -231,13 +304,18 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             "export": folder if name.startswith("exports/") else "",
         }
 
-    def _earlier(self, names: Sequence[str], dataset: str, field: str) -> list[dict[str, str]]:
-        """The data sets on which forgetting is measured, as workers take them."""
+    def _earlier(
+        self, names: Sequence[str], dataset: str, field: str, also: Sequence[str] = ()
+    ) -> list[dict[str, str]]:
+        """The data sets on which forgetting is measured, those named and others, as workers take them."""
         check_names(names, field, "datasets")
         if dataset in names:
             raise InvalidInput.of_field(field, f"{dataset} is the job's own data set; expected other ones")
         for name in names:
             self._require_test_rows(name, field)
+        return self._folders(dict.fromkeys((*names, *also)))
+
+    def _folders(self, names: Iterable[str]) -> list[dict[str, str]]:
         return [{"name": name, "folder": self._core.folder(name)} for name in names]
 
     def _base_of(self, name: str) -> str:
@@ -247,8 +325,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             return convert.adapter(resource).model
         return resource.facts["model"] if name.startswith("exports/") else name
 
+    def _has_test_rows(self, dataset: str) -> bool:
+        return self._core.resources.get(dataset).facts["test_rows"] > 0
+
     def _require_test_rows(self, dataset: str, field: str) -> None:
-        if not self._core.resources.get(dataset).facts["test_rows"]:
+        if not self._has_test_rows(dataset):
             raise InvalidInput.of_field(field, f"{dataset} has no test rows; add it with a test split or a test file")
 
 

@@ -12,11 +12,12 @@ from honed.v1 import jobs_pb2
 EPOCHS = 3.0  # default of TuneSpec
 MAX_SEED = 2**63 - 1
 _MAX_SHOTS = 64
-_MAX_ROWS = 10_000_000
+MAX_ROWS = 10_000_000
+MAX_RANK = 512
 
 # field: (default, low, high, low itself allowed)
 _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
-    "rank": (16, 1, 512, True),
+    "rank": (16, 1, MAX_RANK, True),
     "dropout": (0.0, 0, 0.9, True),
     "learning_rate": (1e-3, 0, 1, False),
     "epochs": (EPOCHS, 0, 1000, False),
@@ -32,8 +33,11 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "patience": (None, 1, 1000, True),
     "micro_batch_tokens": (None, 1, 1_000_000, True),
     "few_shot": (None, 0, _MAX_SHOTS, True),
-    "max_evaluation_rows": (500, 1, _MAX_ROWS, True),
+    "max_evaluation_rows": (500, 1, MAX_ROWS, True),
+    "replay_fraction": (None, 0, 0.9, True),
 }
+_REPLAY_FRACTION = 0.2
+_TAKEN_OVER = ("model", "base_precision", "rank", "alpha")  # by a tuning from the adapter that it goes on from
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
 _OPTIMIZERS = {
@@ -58,6 +62,25 @@ _FORMATS: dict[int, Literal["onnx-int8", "onnx-fp32"]] = {
     jobs_pb2.EXPORT_FORMAT_ONNX_INT8: "onnx-int8",
     jobs_pb2.EXPORT_FORMAT_ONNX_FP32: "onnx-fp32",
 }
+
+
+def take_over(spec: jobs_pb2.TuneSpec, earlier: jobs_pb2.TuneSpec) -> None:
+    """Fills into `spec` what the adapter that it goes on from, tuned by `earlier`, settles.
+
+    Raises:
+        InvalidInput: something else was given; `violations` lists all of it.
+    """
+    mistakes: list[tuple[str, str]] = []
+    given = {field.name for field, _ in spec.ListFields()}
+    for field in _TAKEN_OVER:
+        found, expected = getattr(spec, field), getattr(earlier, field)
+        if field not in given:
+            setattr(spec, field, expected)
+        elif found != expected:
+            if field == "base_precision":
+                found, expected = (_PRECISIONS.get(each, each) for each in (found, expected))
+            mistakes.append((field, f"expected {expected}, that of {spec.adapter}, found {found}; leave it out"))
+    raise_mistakes("job.tune", mistakes)
 
 
 def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
@@ -94,6 +117,10 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     mistakes += [(field, "refused beside skip_evaluation, which measures nothing") for field in unused]
     if spec.HasField("patience") and not spec.validation_fraction:
         mistakes.append(("patience", "needs validation rows; expected a validation_fraction above 0"))
+    if spec.HasField("replay_fraction") and not spec.replay_datasets:
+        mistakes.append(("replay_fraction", "refused without replay_datasets: there is nothing to replay"))
+    if spec.replay_datasets and not spec.HasField("replay_fraction"):
+        spec.replay_fraction = _REPLAY_FRACTION
     raise_mistakes("job.tune", mistakes)
     optional = {
         field: getattr(spec, field) if spec.HasField(field) else None  # pyright: ignore[reportArgumentType] - as above
@@ -136,6 +163,8 @@ def complete_sweep(spec: jobs_pb2.SweepSpec) -> tuple[dict[str, Any], dict[str, 
         settings = complete_tune(tune)
     except InvalidInput as error:
         mistakes += [(name.removeprefix("job."), what) for name, what in error.violations]
+    if tune.adapter:
+        mistakes.append(("tune.adapter", "refused: every trial of a sweep begins with fresh adapters"))
     if not tune.validation_fraction:
         mistakes.append(("tune.validation_fraction", "expected above 0: trials are compared on validation rows"))
     if spec.strategy == jobs_pb2.SWEEP_STRATEGY_HALVING and max(spec.epochs or [tune.epochs]) <= 1:
@@ -211,7 +240,7 @@ def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str])
         spec.shot_choice = jobs_pb2.SHOT_CHOICE_PER_LABEL
     if spec.shot_choice not in _SHOT_CHOICES:
         mistakes.append(("shot_choice", f"expected PER_LABEL or SIMILAR, found {spec.shot_choice}"))
-    mistakes += range_mistakes(spec, "max_rows", 1, _MAX_ROWS)
+    mistakes += range_mistakes(spec, "max_rows", 1, MAX_ROWS)
     if not spec.HasField("seed"):
         spec.seed = 0
     mistakes += range_mistakes(spec, "seed", 0, MAX_SEED)

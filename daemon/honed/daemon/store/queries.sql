@@ -95,10 +95,11 @@ WHERE resource_parents.parent = :parent AND resources.collection = :collection
   AND json_extract(resources.facts, '$.source') = :parent
 ORDER BY resources.number DESC LIMIT 1;
 
--- The newest adapter tuned on this model.
+-- The newest adapter tuned on this model; a combined one was not.
 -- name: newest_adapter
 SELECT resources.* FROM resources JOIN resource_parents ON resource_parents.child = resources.number
 WHERE resource_parents.parent = :model AND resources.collection = 'adapters'
+  AND json_extract(resources.facts, '$.combine') IS NULL
 ORDER BY resources.number DESC LIMIT 1;
 
 -- name: children
