@@ -71,7 +71,7 @@ def test_every_field_of_a_tune_spec_is_an_option():
     fields = {names.get(field.name, field.name) for field in TuneSpec.DESCRIPTOR.fields}
     copies = {field.name for field in Augmentation.DESCRIPTOR.fields}
     assert fields - {"augmentation"} | copies <= inspect.signature(tune).parameters.keys()
-    searched = {"learning_rate", "rank", "epochs"}  # given as lists
+    searched = {"learning_rate", "rank", "epochs", "adapter"}  # given as lists, and what no trial begins with
     assert fields - {"augmentation"} - searched | copies <= inspect.signature(sweep).parameters.keys()
 
 
