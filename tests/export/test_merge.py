@@ -4,7 +4,7 @@ import pytest
 import torch
 from honed.data import Message, Renderer
 from honed.export import merge, save_checkpoint
-from honed.tune import base, lora
+from honed.tune import base, methods
 from transformers import AutoModelForCausalLM
 
 IDS = torch.arange(3, 40)[None]
@@ -13,7 +13,9 @@ IDS = torch.arange(3, 40)[None]
 @pytest.fixture
 def adapted(tiny_llama):
     """The tiny llama with adapters that do something."""
-    model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=0)
+    model = methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0, seed=0)
+    )
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:

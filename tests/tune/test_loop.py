@@ -5,7 +5,7 @@ import pytest
 import torch
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.batches import Batch
 from honed.tune.loop import LoopSettings, epochs_since_best, evaluate_loss, mean_loss, run
 
@@ -24,7 +24,9 @@ SETTINGS = LoopSettings(
 @pytest.fixture
 def fresh(tiny_llama):
     """Makes the tiny llama in float32 with fresh adapters."""
-    return lambda: lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0.1, seed=0)
+    return lambda: methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0.1, seed=0)
+    )
 
 
 def reference_loss(model, rows):
@@ -124,7 +126,7 @@ def test_a_loss_over_many_tokens_is_computed_in_parts(adapted, rows, monkeypatch
         model = adapted().train()
         loss = mean_loss(model, Batch.of(rows))
         loss.backward()
-        return loss.item(), [p.grad for p in lora.trainable_parameters(model)]
+        return loss.item(), [p.grad for p in methods.trainable_parameters(model)]
 
     loss, gradients = loss_and_gradients()
     monkeypatch.setattr("honed.tune.loop._LOGITS_AT_ONCE", 7)
@@ -169,10 +171,10 @@ def test_a_step_is_adams_on_the_clipped_gradient(fresh, rows):
     torch.manual_seed(settings.seed)  # dropout draws as in the loop
     twin.train()
     mean_loss(twin, Batch.of(sorted(rows, key=len))).backward()
-    norms = [p.grad.norm() for p in lora.trainable_parameters(twin)]
+    norms = [p.grad.norm() for p in methods.trainable_parameters(twin)]
     assert step.learning_rate == settings.learning_rate
     assert step.gradient_norm == pytest.approx(math.hypot(*norms), rel=0.2)  # rows of a length may stand otherwise
-    pairs = zip(lora.trainable_parameters(model), lora.trainable_parameters(twin), strict=True)
+    pairs = zip(methods.trainable_parameters(model), methods.trainable_parameters(twin), strict=True)
     moved = [(after - start).abs().max().item() for after, start in pairs]
     # float32, and Adam's epsilon of 1e-8 beside gradients that the clipping made small
     assert max(moved) == pytest.approx(settings.learning_rate, rel=0.01)
@@ -205,7 +207,7 @@ def test_the_model_is_left_in_evaluation_mode(fresh, rows):
 
 def test_a_loss_that_is_no_longer_a_number_ends_the_run_with_advice(fresh, rows):
     model = fresh()
-    lora.trainable_parameters(model)[0].data[0, 0] = torch.inf
+    methods.trainable_parameters(model)[0].data[0, 0] = torch.inf
     with pytest.raises(InvalidInput, match=r"step 1 of 6; lower the learning rate \(now 0.01\)") as caught:
         list(run(model, rows, (), SETTINGS))
     assert caught.value.reason == "LOSS_NOT_FINITE"

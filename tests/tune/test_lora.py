@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from honed.tune import base, lora
+from honed.tune import base, methods
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from torch import nn
@@ -47,7 +47,9 @@ def test_our_gradients_are_pefts_own(adapted, tiny_llama):
 
 def test_fresh_adapters_change_nothing_and_train_alone(tiny_llama):
     plain = logits(base.load(tiny_llama, torch.float32))
-    model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=0)
+    model = methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0, seed=0)
+    )
     torch.testing.assert_close(logits(model), plain, rtol=0, atol=0)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert all("lora_" in name for name in trained)
@@ -56,15 +58,19 @@ def test_fresh_adapters_change_nothing_and_train_alone(tiny_llama):
 
 
 def test_adapters_are_float32_on_a_base_of_any_dtype(tiny_llama):
-    model = lora.attach(base.load(tiny_llama, torch.bfloat16), rank=4, alpha=8, dropout=0, seed=0)
-    assert {p.dtype for p in lora.trainable_parameters(model)} == {torch.float32}
+    model = methods.attach(
+        base.load(tiny_llama, torch.bfloat16), methods.Settings("lora", rank=4, alpha=8, dropout=0, seed=0)
+    )
+    assert {p.dtype for p in methods.trainable_parameters(model)} == {torch.float32}
     assert logits(model).dtype == torch.bfloat16
 
 
 def test_the_same_seed_gives_the_same_adapters(tiny_llama):
     def weights(seed):
-        model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=seed)
-        return torch.cat([p.flatten() for p in lora.trainable_parameters(model)])
+        model = methods.attach(
+            base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0, seed=seed)
+        )
+        return torch.cat([p.flatten() for p in methods.trainable_parameters(model)])
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
@@ -78,14 +84,14 @@ def test_switched_off_adapters_leave_the_base(adapted, tiny_llama):
 
 def test_a_saved_adapter_gives_the_same_logits_bit_for_bit(adapted, tiny_llama, tmp_path):
     model = adapted()
-    lora.save(model, tmp_path, "ab" * 32)
-    loaded = lora.load(base.load(tiny_llama, torch.float32), tmp_path)
+    methods.save(model, "lora", tmp_path, "ab" * 32)
+    loaded = methods.load(base.load(tiny_llama, torch.float32), tmp_path)
     torch.testing.assert_close(logits(loaded), logits(model), rtol=0, atol=0)
-    assert not lora.trainable_parameters(loaded)
+    assert not methods.trainable_parameters(loaded)
 
 
 def test_a_saved_adapter_is_weights_and_settings_that_name_the_base_by_digest(adapted, tiny_llama, tmp_path):
-    lora.save(adapted(), tmp_path, "ab" * 32)
+    methods.save(adapted(), "lora", tmp_path, "ab" * 32)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter_config.json", "adapter_model.safetensors"]
     text = (tmp_path / "adapter_config.json").read_text()
     assert json.loads(text)["base_model_name_or_path"] == "sha256:" + "ab" * 32

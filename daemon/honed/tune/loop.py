@@ -15,8 +15,7 @@ from honed.data import TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune.batches import Batch, endless_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
-from honed.tune.lora import trainable_parameters
-from peft import PeftModel
+from honed.tune.methods import TunedModel, trainable_parameters, virtual_cache
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -57,13 +56,13 @@ class Step:
 
 
 def run(
-    model: PeftModel,
+    model: TunedModel,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[Step]:
-    """Trains the model's adapters in place and yields after every step; `tokens` and `seconds` are sums so far.
+    """Trains a model's trainable parameters in place and yields after every step; `tokens` and `seconds` are sums so far.
 
     With checkpoints the steps of an interrupted run come first, as they were, and the run goes on behind them: on the
     same machine with the same libraries every later loss is that of a run that was never interrupted, bit for bit.
@@ -140,7 +139,7 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
-def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
+def mean_loss(model: TunedModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
     """Cross-entropy over the trained tokens of a batch, their mean, in float32.
 
     Args:
@@ -154,7 +153,9 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
     if noise_alpha:
         reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
         embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
-    hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
+    before = virtual_cache(model, len(embedded))  # what prefix and prompt tuning put before every row
+    decoder = causal.get_decoder()
+    hidden = decoder(inputs_embeds=embedded, past_key_values=before, use_cache=False).last_hidden_state  # [B, T, D]
     targets = batch.targets.to(where)
     trained = targets != _IGNORED
     head, states, expected = causal.get_output_embeddings(), hidden[trained], targets[trained]  # [N, D] and [N]
@@ -172,7 +173,7 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
 
 
 @torch.inference_mode()
-def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
+def evaluate_loss(model: TunedModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
     """Mean loss over the trained tokens of rows, without dropout."""
     model.eval()
     total = count = 0.0

@@ -103,16 +103,21 @@ class ImportWork(Work):
 
 @dataclass(frozen=True)
 class TuneWork(Work):
-    """Fine-tune; every setting is final, the defaults filled in."""
+    """Fine-tune; every setting is final, the defaults filled in. What belongs to another method is None."""
 
     kind: ClassVar[str] = "tune"
     resumable: ClassVar[bool] = True
     model: str
     dataset: str
     base_precision: Literal["nf4", "bf16"]
-    rank: int
-    alpha: float
-    dropout: float
+    method: str
+    rank: int | None
+    alpha: float | None
+    dropout: float | None
+    target_modules: list[str]
+    virtual_tokens: int | None
+    block_size: int | None
+    width: int | None
     learning_rate: float
     epochs: float
     max_steps: int | None

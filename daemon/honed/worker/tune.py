@@ -1,4 +1,4 @@
-"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves."""
+"""Fine-tunes: evaluates the base, quantises it, trains by the method asked for, evaluates again, saves."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedEx
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
@@ -28,7 +28,6 @@ from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
-from peft import PeftModel
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
@@ -49,9 +48,14 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     dtype = base.compute_dtype()
     report.log(f"Computing in {base.name(dtype)}.")
     model = base.load_to_tune(model_folder, dtype)
+    settings = _method_settings(work)
+    methods.check(model, settings)
+    model_parameters = sum(parameter.numel() for parameter in model.parameters())
     context_length: int = model.config.max_position_embeddings
+    virtual = work.virtual_tokens or 0
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
-    require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
+    what = f"training row(s), with {virtual} virtual tokens before them," if virtual else "training row(s)"
+    require_fit(what, [virtual + len(row) for row in (*train, *validation)], context_length)
     if work.patience and not validation:
         raise InvalidInput(
             f"patience needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows is none; "
@@ -62,7 +66,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
         evaluation.check("the base", renderer, context_length, tuned=False)
-        evaluation.check("the adapter", renderer, context_length, tuned=True)
+        evaluation.check("the adapter", renderer, context_length - virtual, tuned=True)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
     if kept is None:
@@ -70,7 +74,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         added = [
             (kind, example)
             for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
-            if example.messages not in known and _fits(example, renderer, context_length)
+            if example.messages not in known and _fits(example, renderer, context_length - virtual)
         ]
         if evaluation:
             shots = [] if work.few_shot is None else [work.few_shot]
@@ -87,17 +91,22 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
     report.phase("quantising")
+    original = methods.to_compensate(model, settings)
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
-    trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
-    report.log(f"{trainable:,} trained parameters.")
+    adapted = methods.attach(model, settings, original)
+    del original
+    trainable = sum(parameter.numel() for parameter in methods.trainable_parameters(adapted))
+    share = trainable / model_parameters
+    report.log(
+        f"{trainable:,} parameters train by {work.method}: {share:.2%} as many as the base's {model_parameters:,}."
+    )
 
     report.phase("tuning")
     base.prepare_attention(model, longest)
     checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
     steps = _tune(work, adapted, train, validation, checkpoints, report)
-    summary = _summary(steps, len(train), work.batch_size, trainable)
+    summary = _summary(steps, len(train), work.batch_size, trainable) | {"model_parameters": model_parameters}
     if work.patience:
         best = min(
             (step for step in steps if step.validation_loss is not None), key=lambda step: step.validation_loss or 0
@@ -106,8 +115,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         summary["validation_loss"] = best.validation_loss
     made_report: dict[str, Any] = {}
     if evaluation:
-        who = Who("tuned", work.adapter_name, f"torch {base.name(dtype)}", tuned=True)
-        evaluation.asked(TorchPredictor(adapted), renderer, who)
+        predictor = TorchPredictor(adapted)
+        who = Who("tuned", work.adapter_name, f"torch {base.name(predictor.dtype)}", tuned=True)
+        evaluation.asked(predictor, renderer, who)
         evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
@@ -119,7 +129,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
-    lora.save(adapted, folder, weights_digest(model_folder))
+    methods.save(adapted, work.method, folder, weights_digest(model_folder))
     contract.save(folder)
     ServingTemplate(data.template).save(folder)
     made = manifest.write(folder)
@@ -134,7 +144,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
 def _tune(
     work: TuneWork,
-    adapted: PeftModel,
+    adapted: methods.TunedModel,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     checkpoints: Checkpoints,
@@ -169,6 +179,12 @@ def _tune(
         sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
     signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def _method_settings(work: TuneWork) -> methods.Settings:
+    """The method's part of the work."""
+    given = {each.name: getattr(work, each.name) for each in fields(methods.Settings)}
+    return methods.Settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:

@@ -21,19 +21,56 @@ class Base(StrEnum):
     BF16 = "bf16"
 
 
+class Method(StrEnum):
+    """Tuning methods; the names of honed.v1.Method."""
+
+    LORA = "lora"
+    RSLORA = "rslora"
+    DORA = "dora"
+    PISSA = "pissa"
+    LOFTQ = "loftq"
+    IA3 = "ia3"
+    OFT = "oft"
+    PREFIX = "prefix"
+    PROMPT = "prompt"
+    BOTTLENECK = "bottleneck"
+    FULL = "full"
+
+
 def tune(
     ctx: typer.Context,
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
     *,
     model: Annotated[str, typer.Option(help="The base: ID or models/ID.")],
     data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
-    base: Annotated[Base, typer.Option(help="Number format of the frozen base.")] = Base.NF4,
+    base: Annotated[
+        Base | None, typer.Option(help="Number format of the base. [default: nf4; with full, bf16]")
+    ] = None,
+    method: Annotated[Method, typer.Option(help="What trains; docs/tuning.md compares the methods.")] = Method.LORA,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter, 1 to 512. [default: 16]")] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank]")
+        float | None,
+        typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank; with rslora, alpha/√rank, 8]"),
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout before A, 0 to 0.9. [default: 0]")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 1e-3]")] = None,
+    target_modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="PATTERN",
+            help="Shell pattern over names of linear layers, as '*.q_proj'; repeatable. [default: all but the head]",
+        ),
+    ] = None,
+    virtual_tokens: Annotated[
+        int | None, typer.Option(help="prefix, prompt: virtual tokens, 1 to 4096. [default: 20]")
+    ] = None,
+    block_size: Annotated[int | None, typer.Option(help="oft: width of the blocks, 2 to 1024. [default: 32]")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="bottleneck: width of the layers, 1 to 16384. [default: 64]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Peak learning rate. [default: 1e-3, other methods' in docs/tuning.md]")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training rows. [default: 3]")] = None,
     max_steps: Annotated[int | None, typer.Option(help="End after this many steps. [default: no limit]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step, 1 to 4096. [default: 16]")] = None,
@@ -86,7 +123,7 @@ def tune(
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tune an adapter on a data set.
+    """Tune a model on a data set.
 
     The base before and the adapter after are evaluated on the held-out rows.
     """
@@ -101,16 +138,21 @@ def tune(
         "paraphrase": paraphrase,
     }
     with session(ctx, as_json) as (client, out):
-        from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, BASE_PRECISION_NF4, Augmentation, TuneSpec
+        from honed.v1.jobs_pb2 import Augmentation, TuneSpec
 
         spec = TuneSpec(
             model=model,
             dataset=data,
             adapter_id=adapter_id,
-            base_precision=BASE_PRECISION_BF16 if base is Base.BF16 else BASE_PRECISION_NF4,
+            base_precision=None if base is None else f"BASE_PRECISION_{base.upper()}",
+            method=f"METHOD_{method.upper()}",
             rank=rank,
             alpha=alpha,
             dropout=dropout,
+            target_modules=target_modules,
+            virtual_tokens=virtual_tokens,
+            block_size=block_size,
+            width=width,
             learning_rate=learning_rate,
             epochs=epochs,
             max_steps=max_steps,

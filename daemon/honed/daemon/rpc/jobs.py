@@ -10,6 +10,7 @@ from google.protobuf import empty_pb2
 from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
+from honed.daemon.rpc.methods import require_served, unserved
 from honed.daemon.rpc.names import check_name, check_names, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune, require_used
@@ -17,7 +18,7 @@ from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
-from honed.worker.contract import EvaluateWork, ExportWork, TuneWork, Work
+from honed.worker.contract import EvaluateWork, Event, ExportWork, TuneWork, Work, now
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
@@ -57,6 +58,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 request_id=request.request_id or None,
             )
         )
+        if kind == "tune" and (word := unserved(spec.tune)):
+            text = f"No export can serve what {word} makes yet; it can be evaluated: hone eval {job.target}."
+            self._core.jobs.record(job, Event(0, now(), "log", {"text": text}))
         return self._message(job)
 
     async def GetJob(self, request: jobs_pb2.GetJobRequest, context: Context) -> jobs_pb2.Job:
@@ -177,6 +181,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         export_format = complete_export(spec)
         core = self._core
         model = self._base_of(spec.source)
+        if spec.source != model:
+            require_served(spec.source, convert.adapter(core.resources.get(spec.source)).spec)
         if spec.dataset:
             check_name(spec.dataset, "job.export.dataset", "datasets")
             self._require_test_rows(spec.dataset, "job.export.dataset")

@@ -4,6 +4,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+from honed.daemon.rpc.methods import (
+    METHODS,
+    OPTIONS,
+    default_alpha,
+    default_precision,
+    option_mistakes,
+    precision_mistakes,
+)
 from honed.daemon.rpc.names import repeated
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
@@ -12,6 +20,8 @@ EPOCHS = 3.0  # default of TuneSpec
 MAX_SEED = 2**63 - 1
 _MAX_SHOTS = 64
 _MAX_ROWS = 10_000_000
+_MAX_PATTERNS = 100
+_MAX_PATTERN_CHARACTERS = 200
 
 # field: (default, low, high, low itself allowed)
 _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
@@ -31,6 +41,9 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "patience": (None, 1, 1000, True),
     "few_shot": (None, 0, _MAX_SHOTS, True),
     "max_evaluation_rows": (500, 1, _MAX_ROWS, True),
+    "virtual_tokens": (20, 1, 4096, True),
+    "block_size": (32, 2, 1024, True),
+    "width": (64, 1, 16384, True),
 }
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
@@ -53,18 +66,32 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     mistakes: list[tuple[str, str]] = []
     given = {field.name for field, _ in spec.ListFields()}
     unused = sorted(given & {"earlier_datasets", "few_shot", "max_evaluation_rows"}) if spec.skip_evaluation else []
+    if spec.method == jobs_pb2.METHOD_UNSPECIFIED:
+        spec.method = jobs_pb2.METHOD_LORA
+    method = METHODS.get(spec.method)
+    if method is None:
+        known = ", ".join(name.removeprefix("METHOD_") for name in jobs_pb2.Method.keys()[1:])
+        raise InvalidInput.of_field("job.tune.method", f"expected one of {known}, found {spec.method}")
+    mistakes += option_mistakes(spec, method)
+    if not spec.HasField("learning_rate"):
+        spec.learning_rate = method.learning_rate
+    foreign = OPTIONS - method.options
     for field, (default, low, high, closed) in _TUNE_NUMBERS.items():
+        if field in foreign:
+            continue
         if not spec.HasField(field) and default is not None:  # pyright: ignore[reportArgumentType] - names of the table
             setattr(spec, field, default)
         mistakes += range_mistakes(spec, field, low, high, closed)
     if spec.HasField("alpha"):
         mistakes += range_mistakes(spec, "alpha", 0, 1e4, closed=False)
-    else:
-        spec.alpha = 2.0 * spec.rank
+    elif "alpha" not in foreign:
+        spec.alpha = default_alpha(spec)
+    mistakes += _pattern_mistakes(spec.target_modules)
     if spec.base_precision == jobs_pb2.BASE_PRECISION_UNSPECIFIED:
-        spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
+        spec.base_precision = default_precision(spec)
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
+    mistakes += precision_mistakes(spec)
     copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
     mistakes += [
         (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
@@ -75,20 +102,27 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     if spec.HasField("patience") and not spec.validation_fraction:
         mistakes.append(("patience", "needs validation rows; expected a validation_fraction above 0"))
     raise_mistakes("job.tune", mistakes)
-    optional = {
+    numbers = {
         field: getattr(spec, field) if spec.HasField(field) else None  # pyright: ignore[reportArgumentType] - as above
-        for field, (default, *_) in _TUNE_NUMBERS.items()
-        if default is None
+        for field in (*_TUNE_NUMBERS, "alpha")
     }
-    numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
-    return (
-        numbers
-        | optional
-        | {
-            "base_precision": _PRECISIONS[spec.base_precision],
-            "augmentation": {kind: count for kind, count in copies.items() if count},
-        }
-    )
+    return numbers | {
+        "method": method.word,
+        "target_modules": list(spec.target_modules),
+        "base_precision": _PRECISIONS[spec.base_precision],
+        "augmentation": {kind: count for kind, count in copies.items() if count},
+    }
+
+
+def _pattern_mistakes(patterns: Sequence[str]) -> list[tuple[str, str]]:
+    mistakes = [
+        ("target_modules", f"expected patterns of 1 to {_MAX_PATTERN_CHARACTERS} characters, found {pattern[:20]!r}")
+        for pattern in patterns
+        if not 1 <= len(pattern) <= _MAX_PATTERN_CHARACTERS
+    ]
+    if len(patterns) > _MAX_PATTERNS:
+        mistakes.append(("target_modules", f"expected at most {_MAX_PATTERNS} patterns, found {len(patterns)}"))
+    return mistakes
 
 
 def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str]) -> dict[str, Any]:
