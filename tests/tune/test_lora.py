@@ -3,6 +3,7 @@ import json
 import pytest
 import torch
 from honed.tune import base, methods
+from honed.tune.methods import lora
 from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from torch import nn
@@ -106,3 +107,10 @@ def test_every_linear_layer_but_the_head_is_adapted(adapted):
     model = adapted().get_base_model()
     bare = [name for name, module in model.named_modules() if type(module) is nn.Linear and "lora" not in name]
     assert [name for name in bare if not name.endswith("base_layer")] == ["lm_head"]
+
+
+@pytest.mark.parametrize("method", ["lora", "rslora"])
+def test_the_scale_is_that_of_the_paper(tiny_llama, method):
+    model = methods.attach(base.load(tiny_llama, torch.float32), methods.Settings(method, rank=16, alpha=8))
+    scales = {layer.scaling["default"] for _, layer in lora.layers(model)}
+    assert scales == {8 / 16 if method == "lora" else 8 / 16**0.5}

@@ -62,7 +62,7 @@ def run(
     settings: LoopSettings,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[Step]:
-    """Trains a model's trainable parameters in place and yields after every step; `tokens` and `seconds` are sums so far.
+    """Trains the model in place and yields after every step; `tokens` and `seconds` are sums so far.
 
     With checkpoints the steps of an interrupted run come first, as they were, and the run goes on behind them: on the
     same machine with the same libraries every later loss is that of a run that was never interrupted, bit for bit.

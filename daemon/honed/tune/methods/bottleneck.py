@@ -87,11 +87,11 @@ def attach(model: PreTrainedModel, settings: Settings) -> BottleneckModel:
 
 
 def load(model: PreTrainedModel, folder: Path) -> BottleneckModel:
-    """Attaches saved bottlenecks, frozen."""
+    """Attaches saved bottlenecks."""
     saved = load_tensors(folder)
     width = next(value.shape[0] for name, value in saved.items() if name.endswith(".down.weight"))
     adapted = BottleneckModel(model, width)
     with torch.no_grad():
         for name, parameter in adapted.tensors().items():
             parameter.copy_(saved[name])
-    return adapted.requires_grad_(False)
+    return adapted

@@ -64,10 +64,10 @@ def attach(model: PreTrainedModel, _settings: Settings) -> FullModel:
 
 
 def load(model: PreTrainedModel, folder: Path) -> FullModel:
-    """Puts saved weights into their base, frozen."""
+    """Puts saved weights into their base."""
     tuned = FullModel(model)
     parameters = dict(model.named_parameters())
     with torch.no_grad():
         for name, value in load_tensors(folder).items():
             parameters[name].copy_(value)
-    return tuned.requires_grad_(False)
+    return tuned

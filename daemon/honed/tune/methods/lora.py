@@ -35,7 +35,7 @@ def attach(model: PreTrainedModel, settings: Settings) -> PeftModel:
 
 
 def load(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Attaches saved adapters, frozen."""
+    """Attaches saved adapters."""
     return with_our_forward(peft_folder.load(model, folder))
 
 

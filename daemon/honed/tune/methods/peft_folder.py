@@ -25,7 +25,7 @@ def save(model: PeftModel, folder: Path, method: str, base_digest: str) -> None:
 
 
 def load(model: PreTrainedModel, folder: Path) -> PeftModel:
-    """Attaches a saved adapter, frozen."""
+    """Attaches a saved adapter."""
     values = read_config(folder)
     del values["method"]
     config = PeftConfig.from_peft_type(**values)

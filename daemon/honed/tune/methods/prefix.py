@@ -7,14 +7,16 @@ activations far better than random numbers. Without its reparametrisation by an 
 By PEFT; `virtual` puts them before the tokens.
 """
 
+from typing import Any
+
 import torch
 from honed.tune.methods.settings import Settings
 from peft import PeftModel, PrefixTuningConfig, get_peft_model
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
 
-def attach(model: PreTrainedModel, settings: Settings) -> PeftModel:
+def attach(model: Any, settings: Settings) -> PeftModel:
     """Adds the keys and values of drawn tokens."""
     ids = torch.randint(0, model.get_input_embeddings().num_embeddings, (1, settings.virtual_tokens))
     config = PrefixTuningConfig(num_virtual_tokens=settings.virtual_tokens, task_type="CAUSAL_LM")
@@ -28,7 +30,7 @@ def attach(model: PreTrainedModel, settings: Settings) -> PeftModel:
 
 
 @torch.no_grad()
-def _flat(model: PreTrainedModel, ids: Tensor) -> Tensor:
+def _flat(model: Any, ids: Tensor) -> Tensor:
     """Keys and values [P, layers · 2 · heads · head width] of tokens [1, P], in the order that PEFT keeps them in."""
     cache = model.get_decoder()(
         input_ids=ids.to(model.device), past_key_values=DynamicCache(), use_cache=True

@@ -104,7 +104,8 @@ def attach(
 
 def load(model: PreTrainedModel, folder: Path) -> TunedModel:
     """Attaches what `save` wrote to its base, frozen, in evaluation mode."""
-    return METHODS[peft_folder.read_config(folder)["method"]].load(model, folder).eval()
+    method = METHODS[peft_folder.read_config(folder)["method"]]
+    return method.load(model, folder).eval().requires_grad_(False)
 
 
 def save(model: TunedModel, method: str, folder: Path, base_digest: str) -> None:
