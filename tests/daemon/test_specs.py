@@ -36,7 +36,6 @@ def test_an_empty_spec_gets_every_default_that_the_proto_promises():
     }
     some = {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed", "max_evaluation_rows"}
     assert set(promised) >= some
-    del promised["alpha"]  # "2 * rank"
     for field in OWNER:
         default = complete_tune(TuneSpec(method=OWNER[field]))[field]
         assert default == float(promised.pop(field))
