@@ -53,8 +53,8 @@ def test_without_a_word_the_method_is_lora():
 
 
 def test_an_unknown_method_is_refused_with_those_that_there_are():
-    found = violations(method=99)
-    assert list(found) == ["job.tune.method"]
+    found = violations(method=99, epochs=-1)
+    assert list(found) == ["job.tune.method", "job.tune.epochs"]
     assert "LORA, RSLORA, DORA, PISSA" in found["job.tune.method"]
     assert found["job.tune.method"].endswith("found 99")
 

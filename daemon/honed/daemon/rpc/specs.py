@@ -71,11 +71,13 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     method = METHODS.get(spec.method)
     if method is None:
         known = ", ".join(name.removeprefix("METHOD_") for name in jobs_pb2.Method.keys()[1:])
-        raise InvalidInput.of_field("job.tune.method", f"expected one of {known}, found {spec.method}")
-    mistakes += option_mistakes(spec, method)
-    if not spec.HasField("learning_rate"):
-        spec.learning_rate = method.learning_rate
-    foreign = OPTIONS - method.options
+        mistakes.append(("method", f"expected one of {known}, found {spec.method}"))
+        foreign = OPTIONS  # whose option is whose cannot be said
+    else:
+        mistakes += option_mistakes(spec, method)
+        foreign = OPTIONS - method.options
+        if not spec.HasField("learning_rate"):
+            spec.learning_rate = method.learning_rate
     for field, (default, low, high, closed) in _TUNE_NUMBERS.items():
         if field in foreign:
             continue
@@ -102,6 +104,7 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     if spec.HasField("patience") and not spec.validation_fraction:
         mistakes.append(("patience", "needs validation rows; expected a validation_fraction above 0"))
     raise_mistakes("job.tune", mistakes)
+    assert method is not None
     numbers = {
         field: getattr(spec, field) if spec.HasField(field) else None  # pyright: ignore[reportArgumentType] - as above
         for field in (*_TUNE_NUMBERS, "alpha")

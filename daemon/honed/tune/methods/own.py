@@ -1,7 +1,7 @@
 """What our own methods share: the part of PEFT's model that honed uses, and a format of their own on disk."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 
-class OwnModel(nn.Module):
+class OwnModel(nn.Module, ABC):
     """A causal language model with a method of ours in it, used as PEFT's model is."""
 
     def __init__(self, model: PreTrainedModel) -> None:
@@ -25,15 +25,13 @@ class OwnModel(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         return self.base_model(*args, **kwargs)
 
-    @contextmanager
-    def disable_adapter(self) -> Iterator[None]:
+    @abstractmethod
+    def disable_adapter(self) -> AbstractContextManager[None]:
         """Within it the model computes what its base does."""
-        raise NotImplementedError
-        yield
 
+    @abstractmethod
     def tensors(self) -> dict[str, Tensor]:
         """What is saved, by its name in the base."""
-        raise NotImplementedError
 
 
 def save(model: OwnModel, folder: Path, method: str, base_digest: str) -> None:
