@@ -8,7 +8,8 @@ import pytest
 from honed.client.cli.adapters import combine
 from honed.client.cli.app import app
 from honed.client.cli.sweep import sweep
-from honed.client.cli.tune import tune
+from honed.client.cli.tune import Method, tune
+from honed.v1 import jobs_pb2
 from honed.v1.jobs_pb2 import (
     BASE_PRECISION_BF16,
     BASE_PRECISION_UNSPECIFIED,
@@ -78,6 +79,16 @@ def test_every_field_of_a_tune_spec_is_an_option():
 def test_every_field_of_a_sweep_spec_is_an_option():
     fields = {field.name for field in SweepSpec.DESCRIPTOR.fields} - {"tune"}
     assert fields <= inspect.signature(sweep).parameters.keys()
+
+
+def test_every_method_is_a_word_of_tune(hone, twin):
+    assert [f"METHOD_{method.upper()}" for method in Method] == jobs_pb2.Method.keys()[1:]
+    options = ["--target", "*.q_proj", "--target", "*.v_proj", "--virtual-tokens", 9, "--block-size", 8, "--width", 7]
+    hone("tune", "a", "--model", "m", "--data", "d", "--method", "oft", *options)
+    spec = twin.requests[0].job.tune
+    assert (spec.method, list(spec.target_modules)) == (jobs_pb2.METHOD_OFT, ["*.q_proj", "*.v_proj"])
+    assert (spec.virtual_tokens, spec.block_size, spec.width) == (9, 8, 7)
+    assert spec.base_precision == jobs_pb2.BASE_PRECISION_UNSPECIFIED  # the server knows which a method takes
 
 
 def test_the_status_is_printed_as_fields_with_readable_sizes(hone):

@@ -53,6 +53,16 @@ def service(core, publish, dataset_facts):
             source=f"adapters/{adapter}",
             model=f"models/{model}",
         )
+    publish(
+        "adapters/p",
+        ("models/m", "datasets/d"),
+        spec=TuneSpec(model="models/m", dataset="datasets/d", method="METHOD_PREFIX").SerializeToString().hex(),
+        contract={},
+        training={"seconds": 1.0},
+        evaluations=[],
+        report="",
+        augmented_rows={},
+    )
     return JobService(core)
 
 
@@ -225,6 +235,35 @@ async def test_a_job_that_cannot_be_done_is_refused_by_its_field(core, create, j
     assert name == field
     assert part in what
     assert core.jobs.live() == []
+
+
+@pytest.mark.parametrize("method", ["PREFIX", "PROMPT", "BOTTLENECK"])
+async def test_a_method_that_no_export_serves_says_so_when_its_job_is_created(core, create, method):
+    job = await create(tuning(method=f"METHOD_{method}"))
+    said = [event.data["text"] for event in core.jobs.events(job, 0) if event.kind == "log"]
+    assert said == [
+        f"No export can serve what {method.lower()} makes yet; it can be evaluated: hone eval adapters/new."
+    ]
+
+
+async def test_a_method_that_an_export_serves_needs_no_word(core, create):
+    job = await create(tuning(method="METHOD_IA3"))
+    assert [event.kind for event in core.jobs.events(job, 0)] == ["state"]
+
+
+async def test_an_export_of_an_adapter_that_cannot_be_served_is_refused_by_its_method(core, create):
+    with pytest.raises(InvalidInput, match="adapters/p was tuned with prefix, which no export can serve") as caught:
+        await create(Job(export=ExportSpec(source="adapters/p", export_id="new")))
+    assert caught.value.reason == "METHOD_NOT_SERVED"
+    assert caught.value.metadata == {"resource": "adapters/p", "method": "prefix"}
+    assert core.jobs.live() == []
+
+
+async def test_a_method_reaches_the_worker_with_its_options_and_no_others(create):
+    spec = {"method": "METHOD_OFT", "target_modules": ["*.q_proj"], "block_size": 16}
+    work = TuneWork(**(await create(tuning(**spec))).work)
+    assert (work.method, work.target_modules, work.block_size) == ("oft", ["*.q_proj"], 16)
+    assert (work.rank, work.alpha, work.dropout, work.virtual_tokens, work.width) == (None,) * 5
 
 
 async def test_a_paused_job_is_not_resumed_without_room_for_it(core, service, create, monkeypatch):

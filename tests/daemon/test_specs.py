@@ -21,7 +21,13 @@ FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
 NUMBERS = [*_TUNE_NUMBERS, "alpha"]
 FRACTIONS = [field for field in NUMBERS if FIELDS[field].type == FIELDS[field].TYPE_DOUBLE]
 BESIDE = {"replay_fraction": {"replay_datasets": ["datasets/old"]}}  # what a field is refused without
+OWNER = {"virtual_tokens": "METHOD_PREFIX", "block_size": "METHOD_OFT", "width": "METHOD_BOTTLENECK"}
 RANGES = {field: bounds[1:] for field, bounds in _TUNE_NUMBERS.items()} | {"alpha": (0, 1e4, False)}
+
+
+def of_its_method(field, value):
+    """A spec with a field, and the method that takes it."""
+    return {field: value, "method": OWNER.get(field, "METHOD_LORA")}
 
 
 def refusal(**values):
@@ -39,8 +45,11 @@ def test_an_empty_spec_gets_every_default_that_the_proto_promises():
     }
     some = {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed", "max_evaluation_rows"}
     assert set(promised) >= some
-    del promised["alpha"]  # "2 * rank"
     assert complete_sweep(sweep())[1]["trials"] == int(promised.pop("max_trials"))
+    for field in OWNER:
+        default = complete_tune(TuneSpec(method=OWNER[field]))[field]
+        assert default == float(promised.pop(field))
+        assert settings[field] is None
     assert {field: settings[field] for field in promised} == {field: float(text) for field, text in promised.items()}
     assert (settings["alpha"], settings["max_steps"], settings["few_shot"]) == (32, None, None)
     assert (settings["base_precision"], settings["augmentation"]) == ("nf4", {})
@@ -68,11 +77,11 @@ def test_a_range_holds_its_ends_and_nothing_beyond(field):
     else:
         inside, outside = [low, high], [low - 1, high + 1]
     for value in inside:
-        assert complete_tune(TuneSpec(**{field: value}, **BESIDE.get(field, {})))[field] == value
+        assert complete_tune(TuneSpec(**of_its_method(field, value), **BESIDE.get(field, {})))[field] == value
     for value in outside:
         if field == "seed" and value > 0:
             continue  # beyond int64: protobuf itself refuses it
-        error = refusal(**{field: value}, **BESIDE.get(field, {}))
+        error = refusal(**of_its_method(field, value), **BESIDE.get(field, {}))
         assert (f"job.tune.{field}") in [name for name, _ in error.violations]
 
 

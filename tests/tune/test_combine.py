@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.combine import Source, combine
+from honed.tune.methods import lora
 from peft import PeftModel
 
 WEIGHTS = [0.7, -0.4, 1.5]
@@ -122,13 +123,13 @@ def test_dare_hangs_on_the_seed_alone():
 
 
 def adapter(tiny_llama, folder, seed, rank):
-    model = lora.attach(base.load(tiny_llama, torch.float32), rank=rank, alpha=3 * rank, dropout=0, seed=seed)
+    model = lora.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=3 * rank, seed=seed))
     draw = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             parameter.data = 0.1 * torch.randn(parameter.shape, generator=draw)
     folder.mkdir()
-    lora.save(model, folder, "ab" * 32)
+    methods.save(model, "lora", folder, "ab" * 32)
     return folder
 
 
@@ -143,7 +144,7 @@ def test_a_combined_model_is_pefts_own(tiny_llama, tmp_path, method, ranks):
     sources = [
         Source(lora.values(folder), lora.scale(folder), weight) for folder, weight in zip(folders, weights, strict=True)
     ]
-    ours = lora.attach(base.load(tiny_llama, torch.float32), rank=rank, alpha=rank, dropout=0, seed=9)
+    ours = lora.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=rank, seed=9))
     lora.fill(ours, combine(sources, method, rank, density, 0))
     theirs = PeftModel.from_pretrained(base.load(tiny_llama, torch.float32), str(folders[0]), adapter_name="first")
     theirs.load_adapter(str(folders[1]), adapter_name="second")

@@ -6,7 +6,7 @@ import torch
 from helpers.tiny_model import make_tiny_model
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.batches import MicroBatch, micro_batches
 from honed.tune.loop import LoopSettings, backward, epochs_since_best, evaluate_loss, run, summed_loss
 
@@ -25,7 +25,9 @@ SETTINGS = LoopSettings(
 @pytest.fixture
 def fresh(tiny_llama):
     """Makes the tiny llama in float32 with fresh adapters."""
-    return lambda: lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0.1, seed=0)
+    return lambda: methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0.1, seed=0)
+    )
 
 
 def reference_loss(model, rows):
@@ -63,7 +65,7 @@ def test_packed_rows_have_the_loss_and_the_gradients_of_each_row_alone(
     monkeypatch.setattr("honed.tune.attention._LONGEST_PLAIN", longest_plain)
     window = {"sliding_window": 6} if architecture == "mistral" else {}
     folder = make_tiny_model(tmp_path, architecture, **window)
-    model = lora.attach(base.load(folder, torch.float32), rank=4, alpha=8, dropout=0.0, seed=0)
+    model = methods.attach(base.load(folder, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0.0))
     alike = [TokenizedExample((7, 8, 9, *row.prompt), row.reply) for row in rows]
     targets = sum(len(row.reply) for row in alike)
 
@@ -74,7 +76,7 @@ def test_packed_rows_have_the_loss_and_the_gradients_of_each_row_alone(
             part = summed_loss(model, batch) / targets
             part.backward()
             loss += part.item()
-        return loss, [parameter.grad for parameter in lora.trainable_parameters(model)]
+        return loss, [parameter.grad for parameter in methods.trainable_parameters(model)]
 
     packed, of_packed = gradients(micro_batches(alike, 100, share=True))
     alone, of_alone = 0.0, None
@@ -84,7 +86,7 @@ def test_packed_rows_have_the_loss_and_the_gradients_of_each_row_alone(
         part = torch.nn.functional.cross_entropy(logits, torch.tensor(row.reply), reduction="sum") / targets
         part.backward()
         alone += part.item()
-    of_alone = [parameter.grad for parameter in lora.trainable_parameters(model)]
+    of_alone = [parameter.grad for parameter in methods.trainable_parameters(model)]
     assert packed == pytest.approx(alone, rel=1e-5)
     torch.testing.assert_close(of_packed, of_alone, rtol=1e-3, atol=1e-6)
 
@@ -92,7 +94,9 @@ def test_packed_rows_have_the_loss_and_the_gradients_of_each_row_alone(
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 def test_layers_that_are_computed_again_give_the_same_run_bit_for_bit(tiny_llama, rows, dropout):
     def losses(**settings):
-        model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=dropout, seed=0)
+        model = methods.attach(
+            base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=dropout)
+        )
         return [(step.loss, step.gradient_norm) for step in run(model, rows, (), replace(SETTINGS, **settings))]
 
     assert losses(gradient_checkpointing=True) == losses()
@@ -100,7 +104,9 @@ def test_layers_that_are_computed_again_give_the_same_run_bit_for_bit(tiny_llama
 
 def test_a_step_in_micro_batches_is_the_step_of_the_whole_batch(tiny_llama, rows):
     def steps(most_tokens):
-        model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0.0, seed=0)
+        model = methods.attach(
+            base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0.0)
+        )
         return list(run(model, rows, (), replace(SETTINGS, micro_batch_tokens=most_tokens, epochs=1)))
 
     whole, parts = steps(10_000), steps(20)
@@ -194,7 +200,7 @@ def test_a_loss_over_many_tokens_is_computed_in_parts(adapted, rows, monkeypatch
         model = adapted().train()
         loss = mean_loss(model, rows)
         loss.backward()
-        return loss.item(), [p.grad for p in lora.trainable_parameters(model)]
+        return loss.item(), [p.grad for p in methods.trainable_parameters(model)]
 
     loss, gradients = loss_and_gradients()
     monkeypatch.setattr("honed.tune.loop._LOGITS_AT_ONCE", 7)
@@ -239,10 +245,10 @@ def test_a_step_is_adams_on_the_clipped_gradient(fresh, rows):
     torch.manual_seed(settings.seed)  # dropout draws as in the loop
     twin.train()
     backward(twin, micro_batches(rows, settings.micro_batch_tokens, share=False), settings)
-    norms = [p.grad.norm() for p in lora.trainable_parameters(twin)]
+    norms = [p.grad.norm() for p in methods.trainable_parameters(twin)]
     assert step.learning_rate == settings.learning_rate
     assert step.gradient_norm == pytest.approx(math.hypot(*norms), rel=0.2)  # rows of a length may stand otherwise
-    pairs = zip(lora.trainable_parameters(model), lora.trainable_parameters(twin), strict=True)
+    pairs = zip(methods.trainable_parameters(model), methods.trainable_parameters(twin), strict=True)
     moved = [(after - start).abs().max().item() for after, start in pairs]
     # float32, and Adam's epsilon of 1e-8 beside gradients that the clipping made small
     assert max(moved) == pytest.approx(settings.learning_rate, rel=0.01)
@@ -275,7 +281,7 @@ def test_the_model_is_left_in_evaluation_mode(fresh, rows):
 
 def test_a_loss_that_is_no_longer_a_number_ends_the_run_with_advice(fresh, rows):
     model = fresh()
-    lora.trainable_parameters(model)[0].data[0, 0] = torch.inf
+    methods.trainable_parameters(model)[0].data[0, 0] = torch.inf
     with pytest.raises(InvalidInput, match=r"step 1 of 6; lower the learning rate \(now 0.01\)") as caught:
         list(run(model, rows, (), SETTINGS))
     assert caught.value.reason == "LOSS_NOT_FINITE"

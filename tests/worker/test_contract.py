@@ -28,9 +28,14 @@ TUNE = TuneWork(
     model="m",
     dataset="d",
     base_precision="nf4",
+    method="lora",
     rank=16,
     alpha=32.0,
     dropout=0.05,
+    target_modules=["*.q_proj"],
+    virtual_tokens=None,
+    block_size=None,
+    width=None,
     learning_rate=1e-3,
     epochs=2.5,
     max_steps=None,
@@ -112,6 +117,7 @@ COMBINE = CombineWork(
     dataset_name="",
     max_evaluation_rows=500,
     earlier=[],
+    target_modules=["*.q_proj"],
 )
 SPECS = [
     INGEST,

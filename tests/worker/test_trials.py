@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 from honed.errors import InvalidInput
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.loop import Step
 from honed.worker.trials import Trial, Trials
 
@@ -20,8 +20,8 @@ def adapted(tiny_llama):
     """Makes adapters whose values are all `value`."""
 
     def make(value):
-        model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=0)
-        for parameter in lora.trainable_parameters(model):
+        model = methods.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8))
+        for parameter in methods.trainable_parameters(model):
             parameter.data.fill_(value)
         return model
 
@@ -29,7 +29,7 @@ def adapted(tiny_llama):
 
 
 def values(model):
-    return {value for parameter in lora.trainable_parameters(model) for value in parameter.flatten().tolist()}
+    return {value for parameter in methods.trainable_parameters(model) for value in parameter.flatten().tolist()}
 
 
 def test_trials_and_what_the_best_has_learnt_are_there_for_the_next_attempt(tmp_path, adapted):

@@ -19,8 +19,7 @@ from honed.errors import InvalidInput
 from honed.tune.attention import rows_arguments
 from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
-from honed.tune.lora import trainable_parameters
-from peft import PeftModel
+from honed.tune.methods import TunedModel, trainable_parameters, virtual_cache, virtual_tokens
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -67,7 +66,7 @@ class Step:
 
 
 def run(
-    model: PeftModel,
+    model: TunedModel,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
@@ -150,18 +149,22 @@ def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -
 
 
 @contextmanager
-def recomputed_layers(model: PeftModel, wanted: bool) -> Generator[None]:
+def recomputed_layers(model: TunedModel, wanted: bool) -> Generator[None]:
     """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): within it, if `wanted`, the backward computes each
     decoder layer again instead of keeping its activations; the same numbers, for a third more time."""
     causal: Any = model.get_base_model()
     layers: list[Any] = list(causal.get_decoder().layers) if wanted else []
+    own = [layer.__dict__.get("forward") for layer in layers]  # where a method has put one there
     for layer in layers:
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
     try:
         yield
     finally:
-        for layer in layers:
-            del layer.forward  # the class's own again
+        for layer, forward in zip(layers, own, strict=True):
+            if forward is None:
+                del layer.forward  # the class's again
+            else:
+                layer.forward = forward
 
 
 def shares(model: nn.Module, settings: LoopSettings) -> bool:
@@ -170,7 +173,7 @@ def shares(model: nn.Module, settings: LoopSettings) -> bool:
     return not dropout and not settings.noise_alpha
 
 
-def backward(model: PeftModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
+def backward(model: TunedModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
     """Adds the gradients of the mean loss of a batch, one micro-batch after the other, and returns it."""
     trained = sum(len(part.targets) for part in batch)
     loss = 0.0
@@ -198,7 +201,7 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
-def summed_loss(model: PeftModel, batch: MicroBatch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
+def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
     """Cross-entropy over the trained tokens of a micro-batch, their sum, in float32.
 
     Args:
@@ -214,7 +217,8 @@ def summed_loss(model: PeftModel, batch: MicroBatch, label_smoothing: float = 0.
         embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None].to(embedded.dtype)
     hidden = causal.get_decoder()(
         inputs_embeds=embedded,
-        position_ids=batch.positions[None],
+        position_ids=batch.positions[None] + virtual_tokens(model),
+        past_key_values=virtual_cache(model, 1),
         use_cache=False,
         **rows_arguments(batch.layout),
     ).last_hidden_state[0]  # [N, D]
@@ -233,7 +237,7 @@ def summed_loss(model: PeftModel, batch: MicroBatch, label_smoothing: float = 0.
 
 
 @torch.inference_mode()
-def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
+def evaluate_loss(model: TunedModel, rows: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
     """Mean loss over the trained tokens of rows, without dropout."""
     model.eval()
     batches = micro_batches(rows, micro_batch_tokens, share=True)

@@ -16,9 +16,9 @@ from honed.errors import NoRoom
 from honed.tune import attention
 from honed.tune.batches import MicroBatch, micro_batches
 from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_layers, shares, summed_loss
-from peft import PeftModel
+from honed.tune.methods import Settings, TunedModel, attach, virtual_tokens
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM
 
 # Of the sum of all parts: what the allocator keeps free between blocks. Measured: benchmarks/memory.py.
 _SLACK = 1.05
@@ -55,12 +55,15 @@ class Fit:
         )
 
 
-def sketch(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """The model of an imported folder on the meta device: every shape, no data."""
+def sketch(folder: Path, dtype: torch.dtype, settings: Settings) -> TunedModel:
+    """The model of an imported folder with its method, on the meta device: every shape, no data."""
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if settings.method in ("pissa", "loftq"):  # they begin with what they find in the weights; PiSSA's rank is twice
+        rank = settings.rank * (2 if settings.method == "pissa" else 1)
+        settings = replace(settings, method="lora", rank=rank)
     with torch.device("meta"):
         model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention.NAME)
-    return model.requires_grad_(False)
+        return attach(model.requires_grad_(False), settings)
 
 
 def room(most_bytes: int | None) -> Room:
@@ -122,7 +125,7 @@ def longest_batch(rows: Sequence[TokenizedExample], settings: LoopSettings, *, s
     return max(micro_batches(longest, settings.micro_batch_tokens, share=share), key=lambda batch: len(batch.ids))
 
 
-def needed_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings, process_bytes: int) -> int:
+def needed_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings, process_bytes: int) -> int:
     """The peak that one step over a micro-batch takes, for a model on the meta device."""
     weights = sum(parameter.nbytes for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -138,7 +141,7 @@ def needed_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings, pr
 
 
 def fit(
-    model: PeftModel,
+    model: TunedModel,
     rows: Sequence[TokenizedExample],
     settings: LoopSettings,
     there: Room,
@@ -154,6 +157,8 @@ def fit(
         NoRoom: not even one row fits; the message names the longest that would.
     """
     tried = Fit(0, checkpointing or False, 0)
+    if virtual_tokens(model):
+        checkpointing = False  # a layer that is computed again would find its own keys in their cache
     for recompute in (False, True) if checkpointing is None else (checkpointing,):
         tokens = settings.micro_batch_tokens
         while True:
@@ -169,7 +174,7 @@ def fit(
 
 
 def tried(
-    model: PeftModel,
+    model: TunedModel,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
@@ -206,7 +211,7 @@ def halved(tokens: int, batch: MicroBatch) -> int | None:
 
 
 def _no_room(
-    model: PeftModel, rows: Sequence[TokenizedExample], settings: LoopSettings, needed: int, there: Room
+    model: TunedModel, rows: Sequence[TokenizedExample], settings: LoopSettings, needed: int, there: Room
 ) -> NoRoom:
     """Says how long a row may be, by halving."""
     longest = max(rows, key=len)
@@ -232,7 +237,7 @@ def _no_room(
     )
 
 
-def _saved_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings) -> int:
+def _saved_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings) -> int:
     """What autograd keeps between forward and backward, parameters left out."""
     kept: dict[int, tuple[int, Any]] = {}
 
@@ -251,7 +256,7 @@ def _saved_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings) ->
     return sum(size for storage, (size, _) in kept.items() if storage not in parameters)
 
 
-def _layer_bytes(model: PeftModel, batch: MicroBatch, settings: LoopSettings) -> int:
+def _layer_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings) -> int:
     """What one layer keeps while it is computed again."""
     causal: Any = model.get_base_model()
     plain = replace(settings, gradient_checkpointing=False)

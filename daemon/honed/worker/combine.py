@@ -7,8 +7,9 @@ from typing import Any
 from honed import manifest
 from honed.data import Prepared, Renderer, ServingTemplate
 from honed.evaluate import Who
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.combine import Source, combine
+from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import CombineWork
@@ -40,7 +41,9 @@ def run(work: CombineWork, output: Path, report: Report) -> dict[str, Any]:
         Source(lora.values(folder), lora.scale(folder), weight)
         for folder, weight in zip(folders, work.weights, strict=True)
     ]
-    combined = lora.attach(model, work.rank, alpha=work.rank, dropout=0.0, seed=work.seed)
+    combined = lora.attach(
+        model, methods.Settings("lora", work.rank, alpha=work.rank, target_modules=work.target_modules, seed=work.seed)
+    )
     lora.fill(combined, combine(sources, work.method, work.rank, work.density, work.seed))
     combined.eval()
     parts = ", ".join(f"{weight:g} {each['name']}" for each, weight in zip(work.sources, work.weights, strict=True))
@@ -56,7 +59,7 @@ def run(work: CombineWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
-    lora.save(combined, folder, weights_digest(model_folder))
+    methods.save(combined, "lora", folder, weights_digest(model_folder))
     contract.save(folder)
     ServingTemplate.load(folders[0]).save(folder)
     made = manifest.write(folder)

@@ -103,7 +103,7 @@ class ImportWork(Work):
 
 @dataclass(frozen=True)
 class TuneWork(Work):
-    """Fine-tune; every setting is final, the defaults filled in.
+    """Fine-tune; every setting is final, the defaults filled in. What belongs to another method is None.
 
     `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is
     what it may use at most, None for what is there.
@@ -116,9 +116,14 @@ class TuneWork(Work):
     model: str
     dataset: str
     base_precision: Literal["nf4", "bf16"]
-    rank: int
-    alpha: float
-    dropout: float
+    method: str
+    rank: int | None
+    alpha: float | None
+    dropout: float | None
+    target_modules: list[str]
+    virtual_tokens: int | None
+    block_size: int | None
+    width: int | None
     learning_rate: float
     epochs: float
     max_steps: int | None
@@ -238,6 +243,7 @@ class CombineWork(Work):
     dataset_name: str
     max_evaluation_rows: int
     earlier: list[dict[str, str]]
+    target_modules: list[str]
 
 
 WORKS: dict[str, type[Work]] = {

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from honed import manifest
 from honed.data import Prepared, Renderer
-from honed.tune import base, lora, memory
+from honed.tune import base, memory
 from honed.tune.loop import total_steps
 from honed.worker.contract import PlanWork, TuneWork
 from honed.worker.evaluation import require_fit
 from honed.worker.report import Report
-from honed.worker.tune import hold_out, loop_settings
+from honed.worker.tune import hold_out, loop_settings, method_settings
 
 _MEASURED_TOKENS = 256
 _SHARE_OF_PEAK = 0.7  # of the speed of one large product; measured: docs/benchmarks.md
@@ -32,11 +32,14 @@ def run(work: PlanWork, output: Path, report: Report) -> dict[str, Any]:  # noqa
     manifest.verify(Path(tune.dataset))
     renderer = Renderer.load(model_folder)
     dtype = base.compute_dtype()
-    model = lora.attach(memory.sketch(model_folder, dtype), tune.rank, tune.alpha, tune.dropout, tune.seed)
+    model = memory.sketch(model_folder, dtype, method_settings(tune))
     data = Prepared.load(Path(tune.dataset))
     train, validation = map(renderer.examples, hold_out(data.train, tune.validation_fraction, tune.seed))
     config: Any = model.get_base_model().config
-    require_fit("training row(s)", list(map(len, (*train, *validation))), config.max_position_embeddings)
+    virtual = tune.virtual_tokens or 0
+    require_fit(
+        "training row(s)", [virtual + len(row) for row in (*train, *validation)], config.max_position_embeddings
+    )
     settings = loop_settings(tune)
     fit = memory.fit(model, (*train, *validation), settings, there, tune.gradient_checkpointing)
     parameters = list(model.parameters())

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from honed.errors import InvalidInput
-from honed.tune import lora
 from honed.tune.loop import Step
+from honed.tune.methods import lora
 from honed.tune.search import Candidate, Point, Search, Space
 from honed.worker.contract import SweepWork, TuneWork
 from honed.worker.report import Report

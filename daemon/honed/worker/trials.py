@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from honed import durable, manifest
 from honed.tune.loop import Step
-from peft import PeftModel
+from honed.tune.methods import TunedModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -69,7 +69,7 @@ class Trials:
         """Wall clock of their training."""
         return sum(trial.seconds for trial in self.ended)
 
-    def add(self, trial: Trial, adapted: PeftModel, steps: Sequence[Step]) -> None:
+    def add(self, trial: Trial, adapted: TunedModel, steps: Sequence[Step]) -> None:
         """Keeps a trial; if it is the best so far, with its trained parameters and its steps."""
         self.ended.append(trial)
         if self.best is trial:
@@ -87,7 +87,7 @@ class Trials:
             if self.best is None or place != self._place(self.best):
                 shutil.rmtree(place)
 
-    def restore(self, trial: Trial, adapted: PeftModel) -> list[Step]:
+    def restore(self, trial: Trial, adapted: TunedModel) -> list[Step]:
         """Puts what the best trial has learnt into adapters of its settings, and returns its steps.
 
         Raises:
@@ -106,5 +106,5 @@ class Trials:
         return self._folder / f"best-{trial.number:04d}"
 
 
-def _trained(adapted: PeftModel) -> dict[str, nn.Parameter]:
+def _trained(adapted: TunedModel) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in adapted.named_parameters() if parameter.requires_grad}

@@ -21,10 +21,11 @@ from honed.data.augment import augment
 from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, lora, memory
+from honed.tune import base, memory, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
+from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
@@ -32,7 +33,7 @@ from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
-from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 
@@ -43,6 +44,8 @@ class Ready:
     Attributes:
         folder: what is kept for later attempts at the job.
         model: the base, quantised.
+        original: what of it a method wants to know from before; see `methods.to_compensate`.
+        parameters: of the base.
         train, validation: rows as tokens; the changed copies stand at the end of `train`.
         copies: how many of them there are, by kind.
         replayed: rows of earlier data sets among `train`, by data set.
@@ -54,6 +57,8 @@ class Ready:
     data: Prepared
     renderer: Renderer
     model: PreTrainedModel
+    original: dict[str, Tensor]
+    parameters: int
     contract: Contract
     train: Sequence[TokenizedExample]
     validation: Sequence[TokenizedExample]
@@ -72,6 +77,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     """
     ready = prepare(work, output, report, "patience" if work.patience else "")
     adapted = attach(work, ready, report)
+    ready.original.clear()
     report.phase("tuning")
     steps = train(work, ready, adapted, checkpoints_of(work, ready, ready.folder), report)
     return finish(work, ready, adapted, steps, output, report)
@@ -101,9 +107,14 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     dtype = base.compute_dtype()
     report.log(f"Computing in {base.name(dtype)}.")
     model = base.load_to_tune(model_folder, dtype)
+    settings = method_settings(work)
+    methods.check(model, settings)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    virtual = work.virtual_tokens or 0
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
-    require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
+    what = f"training row(s), with {virtual} virtual tokens before them," if virtual else "training row(s)"
+    require_fit(what, [virtual + len(row) for row in (*train, *validation)], context_length)
     if needs_validation and not validation:
         raise InvalidInput(
             f"{needs_validation} needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows "
@@ -114,7 +125,7 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
         evaluation.check("the base", renderer, context_length, tuned=False)
-        evaluation.check("the adapter", renderer, context_length, tuned=True)
+        evaluation.check("the adapter", renderer, context_length - virtual, tuned=True)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
     if kept is None:
@@ -122,7 +133,7 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
         added = [
             (kind, example)
             for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
-            if example.messages not in known and _fits(example, renderer, context_length)
+            if example.messages not in known and _fits(example, renderer, context_length - virtual)
         ]
         if evaluation:
             shots = [] if work.few_shot is None else [work.few_shot]
@@ -138,28 +149,47 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     replayed = _replayed(work, len(train), (*validation_examples, *data.test), report)
     for name, examples in replayed.items():
         rows = renderer.examples(examples)
-        require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length)
+        require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length - virtual)
         train += rows
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
     report.phase("quantising")
+    original = methods.to_compensate(model, settings)
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    return Ready(kept_folder, data, renderer, model, contract, train, validation, kinds, replayed, evaluation, room)
+    return Ready(
+        kept_folder,
+        data,
+        renderer,
+        model,
+        original,
+        parameters,
+        contract,
+        train,
+        validation,
+        kinds,
+        replayed,
+        evaluation,
+        room,
+    )
 
 
-def attach(work: TuneWork, ready: Ready, report: Report) -> PeftModel:
+def attach(work: TuneWork, ready: Ready, report: Report) -> methods.TunedModel:
     """Adds adapters to the base: fresh ones, or with the values of those to go on from.
 
     Raises:
         WrongState: those were trained with something else.
     """
-    adapted = lora.attach(ready.model, work.rank, work.alpha, work.dropout, work.seed)
+    adapted = methods.attach(ready.model, method_settings(work), ready.original)
     if work.adapter:
         Contract.load(Path(work.adapter)).require(ready.contract)
         lora.fill(adapted, lora.values(Path(work.adapter)))
-    report.log(f"{_trainable(adapted):,} trained parameters.")
+    trainable, all_parameters = _trainable(adapted), ready.parameters
+    share = trainable / all_parameters
+    report.log(
+        f"{trainable:,} parameters train by {work.method}: {share:.2%} as many as the base's {all_parameters:,}."
+    )
     return adapted
 
 
@@ -169,11 +199,12 @@ def checkpoints_of(work: TuneWork, ready: Ready, folder: Path) -> Checkpoints:
 
 
 def finish(
-    work: TuneWork, ready: Ready, adapted: PeftModel, steps: Sequence[Step], output: Path, report: Report
+    work: TuneWork, ready: Ready, adapted: methods.TunedModel, steps: Sequence[Step], output: Path, report: Report
 ) -> dict[str, Any]:
     """Evaluates trained adapters, writes output/adapter and the report, and returns what is published of both."""
     evaluation, renderer = ready.evaluation, ready.renderer
     summary = _summary(steps, len(ready.train), work.batch_size, _trainable(adapted))
+    summary["model_parameters"] = ready.parameters
     if work.patience:
         best = kept_step(work, steps)
         report.log(f"The adapter is that of step {best.step}: no validation loss was below {best.validation_loss:.4f}.")
@@ -196,7 +227,7 @@ def finish(
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
-    lora.save(adapted, folder, weights_digest(Path(work.model)))
+    methods.save(adapted, work.method, folder, weights_digest(Path(work.model)))
     ready.contract.save(folder)
     ServingTemplate(ready.data.template).save(folder)
     made = manifest.write(folder)
@@ -213,7 +244,7 @@ def finish(
 def train(
     work: TuneWork,
     ready: Ready,
-    adapted: PeftModel,
+    adapted: methods.TunedModel,
     checkpoints: Checkpoints,
     report: Report,
     is_last: Callable[[Step], bool] = lambda _: False,
@@ -256,7 +287,9 @@ def train(
     return steps
 
 
-def admit(work: TuneWork, ready: Ready, adapted: PeftModel, checkpoints: Checkpoints, report: Report) -> LoopSettings:
+def admit(
+    work: TuneWork, ready: Ready, adapted: methods.TunedModel, checkpoints: Checkpoints, report: Report
+) -> LoopSettings:
     """The settings of a run whose largest step has been seen to fit; those of an earlier attempt stay.
 
     Raises:
@@ -265,9 +298,7 @@ def admit(work: TuneWork, ready: Ready, adapted: PeftModel, checkpoints: Checkpo
     settings = loop_settings(work)
     if not checkpoints.in_force:
         report.phase("trying the largest step")
-        sketch = lora.attach(
-            memory.sketch(Path(work.model), ready.model.dtype), work.rank, work.alpha, work.dropout, work.seed
-        )
+        sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work))
         rows = (*ready.train, *ready.validation)
         fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
         fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
@@ -280,6 +311,12 @@ def admit(work: TuneWork, ready: Ready, adapted: PeftModel, checkpoints: Checkpo
         }
         report.phase("tuning")
     return replace(settings, **checkpoints.in_force)
+
+
+def method_settings(work: TuneWork) -> methods.Settings:
+    """The method's part of the work."""
+    given = {each.name: getattr(work, each.name) for each in fields(methods.Settings)}
+    return methods.Settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def loop_settings(work: TuneWork) -> LoopSettings:
@@ -385,7 +422,7 @@ def _shown(step: Step) -> dict[str, Any]:
     }
 
 
-def _trainable(adapted: PeftModel) -> int:
+def _trainable(adapted: methods.TunedModel) -> int:
     return sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
 
 

@@ -82,7 +82,7 @@ class Contract(_message.Message):
     def __init__(self, weights: _Optional[str] = ..., quantised_weights: _Optional[str] = ..., tokenizer: _Optional[str] = ..., chat_template: _Optional[str] = ..., mask_rule: _Optional[str] = ...) -> None: ...
 
 class TrainingSummary(_message.Message):
-    __slots__ = ("steps", "tokens", "duration", "tokens_per_s", "peak_rss_bytes", "trainable_parameters", "final_loss", "validation_loss")
+    __slots__ = ("steps", "tokens", "duration", "tokens_per_s", "peak_rss_bytes", "trainable_parameters", "final_loss", "validation_loss", "model_parameters")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -91,6 +91,7 @@ class TrainingSummary(_message.Message):
     TRAINABLE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     FINAL_LOSS_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     tokens: int
     duration: _duration_pb2.Duration
@@ -99,7 +100,8 @@ class TrainingSummary(_message.Message):
     trainable_parameters: int
     final_loss: float
     validation_loss: float
-    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tokens_per_s: _Optional[float] = ..., peak_rss_bytes: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ...) -> None: ...
+    model_parameters: int
+    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tokens_per_s: _Optional[float] = ..., peak_rss_bytes: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., model_parameters: _Optional[int] = ...) -> None: ...
 
 class GetAdapterRequest(_message.Message):
     __slots__ = ("name",)

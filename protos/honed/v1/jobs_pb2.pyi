@@ -19,6 +19,21 @@ class BasePrecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BASE_PRECISION_NF4: _ClassVar[BasePrecision]
     BASE_PRECISION_BF16: _ClassVar[BasePrecision]
 
+class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    METHOD_UNSPECIFIED: _ClassVar[Method]
+    METHOD_LORA: _ClassVar[Method]
+    METHOD_RSLORA: _ClassVar[Method]
+    METHOD_DORA: _ClassVar[Method]
+    METHOD_PISSA: _ClassVar[Method]
+    METHOD_LOFTQ: _ClassVar[Method]
+    METHOD_IA3: _ClassVar[Method]
+    METHOD_OFT: _ClassVar[Method]
+    METHOD_PREFIX: _ClassVar[Method]
+    METHOD_PROMPT: _ClassVar[Method]
+    METHOD_BOTTLENECK: _ClassVar[Method]
+    METHOD_FULL: _ClassVar[Method]
+
 class Optimizer(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OPTIMIZER_UNSPECIFIED: _ClassVar[Optimizer]
@@ -57,6 +72,18 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BASE_PRECISION_UNSPECIFIED: BasePrecision
 BASE_PRECISION_NF4: BasePrecision
 BASE_PRECISION_BF16: BasePrecision
+METHOD_UNSPECIFIED: Method
+METHOD_LORA: Method
+METHOD_RSLORA: Method
+METHOD_DORA: Method
+METHOD_PISSA: Method
+METHOD_LOFTQ: Method
+METHOD_IA3: Method
+METHOD_OFT: Method
+METHOD_PREFIX: Method
+METHOD_PROMPT: Method
+METHOD_BOTTLENECK: Method
+METHOD_FULL: Method
 OPTIMIZER_UNSPECIFIED: Optimizer
 OPTIMIZER_ADAMW: Optimizer
 OPTIMIZER_ADAMW_8BIT: Optimizer
@@ -167,7 +194,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "adapter", "replay_datasets", "replay_fraction", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "method", "target_modules", "virtual_tokens", "block_size", "width", "adapter", "replay_datasets", "replay_fraction", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -192,6 +219,11 @@ class TuneSpec(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     NOISE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    TARGET_MODULES_FIELD_NUMBER: _ClassVar[int]
+    VIRTUAL_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    BLOCK_SIZE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     REPLAY_DATASETS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_FRACTION_FIELD_NUMBER: _ClassVar[int]
@@ -222,13 +254,18 @@ class TuneSpec(_message.Message):
     label_smoothing: float
     noise_alpha: float
     patience: int
+    method: Method
+    target_modules: _containers.RepeatedScalarFieldContainer[str]
+    virtual_tokens: int
+    block_size: int
+    width: int
     adapter: str
     replay_datasets: _containers.RepeatedScalarFieldContainer[str]
     replay_fraction: float
     micro_batch_tokens: int
     gradient_checkpointing: bool
     optimizer: Optimizer
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., method: _Optional[_Union[Method, str]] = ..., target_modules: _Optional[_Iterable[str]] = ..., virtual_tokens: _Optional[int] = ..., block_size: _Optional[int] = ..., width: _Optional[int] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("train_rows", "validation_rows", "epoch_tokens", "longest_row_tokens", "steps", "trainable_parameters", "needed_bytes", "device_bytes", "micro_batch_tokens", "gradient_checkpointing", "compute_dtype", "duration")

@@ -34,6 +34,22 @@ class Base(StrEnum):
     BF16 = "bf16"
 
 
+class Method(StrEnum):
+    """Tuning methods; the names of honed.v1.Method."""
+
+    LORA = "lora"
+    RSLORA = "rslora"
+    DORA = "dora"
+    PISSA = "pissa"
+    LOFTQ = "loftq"
+    IA3 = "ia3"
+    OFT = "oft"
+    PREFIX = "prefix"
+    PROMPT = "prompt"
+    BOTTLENECK = "bottleneck"
+    FULL = "full"
+
+
 def tune_spec(
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
     *,
@@ -44,16 +60,39 @@ def tune_spec(
         typer.Option(
             "--from",
             metavar="ADAPTER",
-            help="Go on from this adapter, ID or adapters/ID, on its base and with its format, rank and alpha.",
+            help="Go on from this adapter, ID or adapters/ID, on its base and with its method, format, rank and alpha.",
         ),
     ] = "",
-    base: Annotated[Base | None, typer.Option(help="Number format of the frozen base. [default: nf4]")] = None,
+    base: Annotated[
+        Base | None, typer.Option(help="Number format of the base. [default: nf4; with full, bf16]")
+    ] = None,
+    method: Annotated[
+        Method | None, typer.Option(help="What trains; docs/tuning.md compares the methods. [default: lora]")
+    ] = None,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter, 1 to 512. [default: 16]")] = None,
     alpha: Annotated[
-        float | None, typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank]")
+        float | None,
+        typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank; with rslora, alpha/√rank, 8]"),
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="Dropout before A, 0 to 0.9. [default: 0]")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", help="Peak learning rate. [default: 1e-3]")] = None,
+    target_modules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            metavar="PATTERN",
+            help="Shell pattern over names of linear layers, as '*.q_proj'; repeatable. [default: all but the head]",
+        ),
+    ] = None,
+    virtual_tokens: Annotated[
+        int | None, typer.Option(help="prefix, prompt: virtual tokens, 1 to 4096. [default: 20]")
+    ] = None,
+    block_size: Annotated[int | None, typer.Option(help="oft: width of the blocks, 2 to 1024. [default: 32]")] = None,
+    width: Annotated[
+        int | None, typer.Option(help="bottleneck: width of the layers, 1 to 16384. [default: 64]")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option("--lr", help="Peak learning rate. [default: 1e-3, other methods' in docs/tuning.md]")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the training rows. [default: 3]")] = None,
     max_steps: Annotated[int | None, typer.Option(help="End after this many steps. [default: no limit]")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step, 1 to 4096. [default: 16]")] = None,
@@ -139,9 +178,14 @@ def tune_spec(
         dataset=data,
         adapter_id=adapter_id,
         base_precision=None if base is None else f"BASE_PRECISION_{base.name}",
+        method=None if method is None else f"METHOD_{method.name}",
         rank=rank,
         alpha=alpha,
         dropout=dropout,
+        target_modules=target_modules,
+        virtual_tokens=virtual_tokens,
+        block_size=block_size,
+        width=width,
         learning_rate=learning_rate,
         epochs=epochs,
         max_steps=max_steps,

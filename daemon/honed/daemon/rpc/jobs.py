@@ -11,6 +11,7 @@ from grpc.aio import ServicerContext
 from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.combining import complete_combine, require_one_contract, require_several
+from honed.daemon.rpc.methods import require_combinable, require_continued, require_served, unserved
 from honed.daemon.rpc.names import check_name, check_names, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
 from honed.daemon.rpc.specs import (
@@ -25,7 +26,18 @@ from honed.daemon.store import LIVE, Job, Makes, NewJob
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
-from honed.worker.contract import CombineWork, EvaluateWork, ExportWork, Limits, PlanWork, SweepWork, TuneWork, Work
+from honed.worker.contract import (
+    CombineWork,
+    EvaluateWork,
+    Event,
+    ExportWork,
+    Limits,
+    PlanWork,
+    SweepWork,
+    TuneWork,
+    Work,
+    now,
+)
 
 Context = ServicerContext[Any, Any]
 _HEARTBEAT_S = 15.0
@@ -77,6 +89,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 request_id=request.request_id or None,
             )
         )
+        if kind == "tune" and (word := unserved(spec.tune)):
+            text = f"No export can serve what {word} makes yet; it can be evaluated: hone eval {job.target}."
+            self._core.jobs.record(job, Event(0, now(), "log", {"text": text}))
         return self._message(job)
 
     async def _planned(
@@ -157,7 +172,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         """Fills in what an adapter to go on from settles."""
         if spec.adapter:
             check_name(spec.adapter, "job.tune.adapter", "adapters")
-            take_over(spec, convert.adapter(self._core.resources.get(spec.adapter)).spec)
+            earlier = convert.adapter(self._core.resources.get(spec.adapter)).spec
+            require_continued(spec.adapter, earlier)
+            take_over(spec, earlier)
 
     def _tune(
         self, spec: jobs_pb2.TuneSpec, settings: dict[str, Any], where: str
@@ -232,6 +249,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         export_format = complete_export(spec)
         core = self._core
         model = self._base_of(spec.source)
+        if spec.source != model:
+            require_served(spec.source, convert.adapter(core.resources.get(spec.source)).spec)
         if spec.dataset:
             check_name(spec.dataset, "job.export.dataset", "datasets")
             self._require_test_rows(spec.dataset, "job.export.dataset")
@@ -257,6 +276,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         name = new_name("adapters", spec.adapter_id, "job.combine.adapter_id")
         sources = [convert.adapter(core.resources.get(each)) for each in names]
         require_one_contract({each: core.resources.get(each).facts["contract"] for each in names})
+        require_combinable({each.name: each.spec for each in sources})
         settings = complete_combine(spec, [source.spec.rank for source in sources])
         if spec.dataset:
             check_name(spec.dataset, "job.combine.dataset", "datasets")
@@ -274,6 +294,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             dataset=core.folder(spec.dataset) if evaluate else None,
             dataset_name=spec.dataset,
             earlier=self._folders(earlier),
+            target_modules=list(sources[0].spec.target_modules),
             **settings,
         )
         came_to = jobs_pb2.TuneSpec(
@@ -281,6 +302,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             dataset=spec.dataset,
             adapter_id=spec.adapter_id,
             base_precision=sources[0].spec.base_precision,
+            method=jobs_pb2.METHOD_LORA,
+            target_modules=work.target_modules,
             rank=work.rank,
             alpha=work.rank,
         )

@@ -5,6 +5,14 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+from honed.daemon.rpc.methods import (
+    METHODS,
+    OPTIONS,
+    default_alpha,
+    default_precision,
+    option_mistakes,
+    precision_mistakes,
+)
 from honed.daemon.rpc.names import repeated
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
@@ -14,6 +22,8 @@ MAX_SEED = 2**63 - 1
 _MAX_SHOTS = 64
 MAX_ROWS = 10_000_000
 MAX_RANK = 512
+_MAX_PATTERNS = 100
+_MAX_PATTERN_CHARACTERS = 200
 
 # field: (default, low, high, low itself allowed)
 _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
@@ -35,9 +45,18 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
     "few_shot": (None, 0, _MAX_SHOTS, True),
     "max_evaluation_rows": (500, 1, MAX_ROWS, True),
     "replay_fraction": (None, 0, 0.9, True),
+    "virtual_tokens": (20, 1, 4096, True),
+    "block_size": (32, 2, 1024, True),
+    "width": (64, 1, 16384, True),
 }
 _REPLAY_FRACTION = 0.2
-_TAKEN_OVER = ("model", "base_precision", "rank", "alpha")  # by a tuning from the adapter that it goes on from
+_TAKEN_OVER = (
+    "model",
+    "base_precision",
+    "method",
+    "rank",
+    "alpha",
+)  # by a tuning from the adapter that it goes on from
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
 _OPTIMIZERS = {
@@ -55,6 +74,7 @@ _STRATEGIES: dict[int, Literal["grid", "random", "halving"]] = {
     jobs_pb2.SWEEP_STRATEGY_HALVING: "halving",
 }
 _SEARCHED = {"learning_rate": "learning_rates", "rank": "ranks", "epochs": "epochs"}  # TuneSpec: SweepSpec
+_SWEPT = (jobs_pb2.METHOD_LORA, jobs_pb2.METHOD_DORA, jobs_pb2.METHOD_PISSA, jobs_pb2.METHOD_LOFTQ)
 _MAX_TRIALS = 1000
 _DEFAULT_TRIALS = 20
 _MAX_TIME_LIMIT_S = 365 * 24 * 3600
@@ -79,7 +99,12 @@ def take_over(spec: jobs_pb2.TuneSpec, earlier: jobs_pb2.TuneSpec) -> None:
         elif found != expected:
             if field == "base_precision":
                 found, expected = (_PRECISIONS.get(each, each) for each in (found, expected))
+            if field == "method":
+                found, expected = (METHODS[each].word if each in METHODS else each for each in (found, expected))
             mistakes.append((field, f"expected {expected}, that of {spec.adapter}, found {found}; leave it out"))
+    if list(spec.target_modules) not in ([], list(earlier.target_modules)):
+        mistakes.append(("target_modules", f"expected those of {spec.adapter}; leave it out"))
+    spec.target_modules[:] = earlier.target_modules
     raise_mistakes("job.tune", mistakes)
 
 
@@ -92,22 +117,40 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     mistakes: list[tuple[str, str]] = []
     given = {field.name for field, _ in spec.ListFields()}
     unused = sorted(given & {"earlier_datasets", "few_shot", "max_evaluation_rows"}) if spec.skip_evaluation else []
+    if spec.method == jobs_pb2.METHOD_UNSPECIFIED:
+        spec.method = jobs_pb2.METHOD_LORA
+    method = METHODS.get(spec.method)
+    if method is None:
+        known = ", ".join(name.removeprefix("METHOD_") for name in jobs_pb2.Method.keys()[1:])
+        mistakes.append(("method", f"expected one of {known}, found {spec.method}"))
+        foreign = OPTIONS  # whose option is whose cannot be said
+    else:
+        mistakes += option_mistakes(spec, method)
+        foreign = OPTIONS - method.options
+        if not spec.HasField("learning_rate"):
+            spec.learning_rate = method.learning_rate
     for field, (default, low, high, closed) in _TUNE_NUMBERS.items():
+        if field in foreign:
+            continue
         if not spec.HasField(field) and default is not None:  # pyright: ignore[reportArgumentType] - names of the table
             setattr(spec, field, default)
         mistakes += range_mistakes(spec, field, low, high, closed)
     if spec.HasField("alpha"):
         mistakes += range_mistakes(spec, "alpha", 0, 1e4, closed=False)
-    else:
-        spec.alpha = 2.0 * spec.rank
+    elif "alpha" not in foreign:
+        spec.alpha = default_alpha(spec)
+    mistakes += _pattern_mistakes(spec.target_modules)
     if spec.base_precision == jobs_pb2.BASE_PRECISION_UNSPECIFIED:
-        spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
+        spec.base_precision = default_precision(spec)
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
     if spec.optimizer == jobs_pb2.OPTIMIZER_UNSPECIFIED:
         spec.optimizer = jobs_pb2.OPTIMIZER_ADAMW
     if spec.optimizer not in _OPTIMIZERS:
         mistakes.append(("optimizer", f"expected ADAMW, ADAMW_8BIT or PAGED_ADAMW_8BIT, found {spec.optimizer}"))
+    mistakes += precision_mistakes(spec)
+    if spec.gradient_checkpointing and method is not None and "virtual_tokens" in method.options:
+        mistakes.append(("gradient_checkpointing", f"refused with {method.word}, whose virtual tokens are in a cache"))
     copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
     mistakes += [
         (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
@@ -122,24 +165,30 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     if spec.replay_datasets and not spec.HasField("replay_fraction"):
         spec.replay_fraction = _REPLAY_FRACTION
     raise_mistakes("job.tune", mistakes)
-    optional = {
+    assert method is not None
+    numbers = {
         field: getattr(spec, field) if spec.HasField(field) else None  # pyright: ignore[reportArgumentType] - as above
-        for field, (default, *_) in _TUNE_NUMBERS.items()
-        if default is None
+        for field in (*_TUNE_NUMBERS, "alpha")
     }
-    numbers = {field: getattr(spec, field) for field in (*_TUNE_NUMBERS, "alpha")}
-    return (
-        numbers
-        | optional
-        | {
-            "base_precision": _PRECISIONS[spec.base_precision],
-            "optimizer": _OPTIMIZERS[spec.optimizer],
-            "gradient_checkpointing": (
-                spec.gradient_checkpointing if spec.HasField("gradient_checkpointing") else None
-            ),
-            "augmentation": {kind: count for kind, count in copies.items() if count},
-        }
-    )
+    return numbers | {
+        "method": method.word,
+        "target_modules": list(spec.target_modules),
+        "base_precision": _PRECISIONS[spec.base_precision],
+        "optimizer": _OPTIMIZERS[spec.optimizer],
+        "gradient_checkpointing": spec.gradient_checkpointing if spec.HasField("gradient_checkpointing") else None,
+        "augmentation": {kind: count for kind, count in copies.items() if count},
+    }
+
+
+def _pattern_mistakes(patterns: Sequence[str]) -> list[tuple[str, str]]:
+    mistakes = [
+        ("target_modules", f"expected patterns of 1 to {_MAX_PATTERN_CHARACTERS} characters, found {pattern[:20]!r}")
+        for pattern in patterns
+        if not 1 <= len(pattern) <= _MAX_PATTERN_CHARACTERS
+    ]
+    if len(patterns) > _MAX_PATTERNS:
+        mistakes.append(("target_modules", f"expected at most {_MAX_PATTERNS} patterns, found {len(patterns)}"))
+    return mistakes
 
 
 def complete_sweep(spec: jobs_pb2.SweepSpec) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -165,6 +214,9 @@ def complete_sweep(spec: jobs_pb2.SweepSpec) -> tuple[dict[str, Any], dict[str, 
         mistakes += [(name.removeprefix("job."), what) for name, what in error.violations]
     if tune.adapter:
         mistakes.append(("tune.adapter", "refused: every trial of a sweep begins with fresh adapters"))
+    if tune.method not in _SWEPT:
+        known = ", ".join(METHODS[method].word for method in _SWEPT)
+        mistakes.append(("tune.method", f"expected one of {known}"))
     if not tune.validation_fraction:
         mistakes.append(("tune.validation_fraction", "expected above 0: trials are compared on validation rows"))
     if spec.strategy == jobs_pb2.SWEEP_STRATEGY_HALVING and max(spec.epochs or [tune.epochs]) <= 1:
