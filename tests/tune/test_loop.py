@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 import torch
 from honed.data import TokenizedExample
-from honed.errors import InvalidInput
 from honed.tune import base, lora
 from honed.tune.batches import Batch
+from honed.tune.guard import Diverged
 from honed.tune.loop import LoopSettings, epochs_since_best, evaluate_loss, mean_loss, run
 
 SETTINGS = LoopSettings(
@@ -206,6 +206,6 @@ def test_the_model_is_left_in_evaluation_mode(fresh, rows):
 def test_a_loss_that_is_no_longer_a_number_ends_the_run_with_advice(fresh, rows):
     model = fresh()
     lora.trainable_parameters(model)[0].data[0, 0] = torch.inf
-    with pytest.raises(InvalidInput, match=r"step 1 of 6; lower the learning rate \(now 0.01\)") as caught:
+    with pytest.raises(Diverged, match=r"step 1; lower the learning rate \(now 0.01\)") as caught:
         list(run(model, rows, (), SETTINGS))
     assert caught.value.reason == "LOSS_NOT_FINITE"

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from honed.data import TokenizedExample
-from honed.errors import InvalidInput
 from honed.tune.batches import Batch, endless_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
+from honed.tune.guard import Guard
 from honed.tune.lora import trainable_parameters
 from peft import PeftModel
 from torch import Tensor
@@ -73,7 +73,8 @@ def run(
     after so many epochs without a better one, and the model is left as it was after the best.
 
     Raises:
-        InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
+        Diverged: the loss is no longer a number, or has exploded.
+        InvalidInput: the checkpoints are those of another run.
         Stopped: `checkpoints` were told to stop.
     """
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
@@ -84,6 +85,9 @@ def run(
     torch.manual_seed(settings.seed)
     steps, best = checkpoints.resume(model, optimizer) if checkpoints else ([], {})
     yield from (Step(**step) for step in steps)
+    guard = Guard(model.config.vocab_size, settings.learning_rate, settings.warmup_fraction)
+    for past in steps:
+        guard.check(past["step"], past["loss"], past["gradient_norm"])
     model.train()
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
@@ -97,13 +101,7 @@ def run(
         loss = mean_loss(model, batch, settings.label_smoothing, settings.noise_alpha)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-            raise InvalidInput(
-                f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
-                f"(now {settings.learning_rate:g}).",
-                reason="LOSS_NOT_FINITE",
-                step=step,
-            )
+        guard.check(step, loss.item(), norm.item())
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         tokens += batch.tokens
@@ -115,7 +113,7 @@ def run(
         steps.append(asdict(done))
         if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
             best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
-        if checkpoints:
+        if checkpoints and (checkpoints.stopping or not guard.in_doubt):
             checkpoints.after_step(steps, model, optimizer, best)
         began = time.monotonic()
     if best:

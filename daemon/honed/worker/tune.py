@@ -12,20 +12,24 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, lora
+from honed.tune import base, checkpoint, lora
 from honed.tune.checkpoints import Checkpoints, Stopped
+from honed.tune.guard import Diverged
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
+from honed.tune.usage import memory_bytes
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
 from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
+from honed.worker.pace import Pace
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
 from peft import PeftModel
@@ -47,7 +51,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     report.phase("loading the base")
     dtype = base.compute_dtype()
-    report.log(f"Computing in {base.name(dtype)}.")
+    report.log(f"Computing in {base.name(dtype)} with {torch.get_num_threads()} CPU thread(s).")
     model = base.load_to_tune(model_folder, dtype)
     context_length: int = model.config.max_position_embeddings
     train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
@@ -96,7 +100,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     report.phase("tuning")
     base.prepare_attention(model, longest)
     checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
-    steps = _tune(work, adapted, train, validation, checkpoints, report)
+    steps = _tune(work, adapted, train, validation, checkpoints, kept_folder, report)
     summary = _summary(steps, len(train), work.batch_size, trainable)
     if work.patience:
         best = min(
@@ -138,6 +142,7 @@ def _tune(
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     checkpoints: Checkpoints,
+    kept_folder: Path,
     report: Report,
 ) -> list[Step]:
     """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at."""
@@ -148,11 +153,13 @@ def _tune(
 
     before = signal.signal(signal.SIGTERM, stop)
     steps: list[Step] = []
+    pace = Pace()
     try:
         for step in run_loop(adapted, train, validation, settings, checkpoints):
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
+            tokens_per_s, eta_s = pace.after(step)
             if step.step <= checkpoints.resumed_steps:
                 continue  # an earlier attempt has reported it
             report.progress(
@@ -162,13 +169,26 @@ def _tune(
                 validation_loss=step.validation_loss,
                 learning_rate=step.learning_rate,
                 gradient_norm=step.gradient_norm,
-                tokens_per_s=step.tokens / step.seconds,
-                eta_s=step.seconds / step.step * (step.total_steps - step.step),
+                tokens_per_s=tokens_per_s,
+                eta_s=eta_s,
+                memory_bytes=memory_bytes(),
             )
+    except Diverged as error:
+        _name_last_good(error, kept_folder, report)
+        raise
     except Stopped:
         sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
     signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def _name_last_good(error: Diverged, kept_folder: Path, report: Report) -> None:
+    """Says which checkpoint is from before the trouble, if there is one."""
+    good = [step for step in checkpoint.steps_of(kept_folder) if step <= int(error.metadata["last_good_step"])]
+    if good:
+        error.metadata["checkpoint_step"] = str(good[0])
+        place = f"jobs/{kept_folder.parent.name}/{kept_folder.name}"
+        report.log(f"The checkpoint of step {good[0]} stays in {place} of the state folder until the job is deleted.")
 
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
@@ -232,6 +252,7 @@ def _shown(step: Step) -> dict[str, Any]:
         "step": step.step,
         "loss": step.loss,
         "learning_rate": step.learning_rate,
+        "gradient_norm": step.gradient_norm,
         "validation_loss": step.validation_loss,
     }
 
