@@ -188,7 +188,7 @@ def test_rows_of_one_length_are_skipped_across_epochs(fresh, tmp_path):
 
 @pytest.fixture
 def explosive(tiny_llama, rows):
-    """A model that is sure of itself, and rows that say what it says: it can only get worse, and it can get very bad."""
+    """A model that is sure of itself, and rows that say what it says: it can only get worse, and very bad."""
     model = base.load(tiny_llama, torch.float32)
     model.get_output_embeddings().weight.data *= 8
     with torch.inference_mode():

@@ -1,8 +1,7 @@
 """Says when a run has diverged, so that it ends while its last good checkpoint is still there.
 
-A loss that is no number ends it at once. A loss that explodes must be above what the untrained model could not be
-above, in any of its batches, so often in a row that no unlucky draw of rows explains it (docs/decisions.md has the
-false alarms in a simulation, and what it sees of real divergence).
+A loss that is no number ends it at once. One that explodes must be out of bounds so often in a row that no unlucky draw
+of rows explains it (docs/decisions.md has real divergences, and the false alarms in a simulation).
 """
 
 import math
@@ -23,10 +22,10 @@ class Diverged(InvalidInput):
 class Guard:
     """Watches the losses of one run, from its first step on.
 
-    The bound is max(ln V, 2 · the mean of the first 8 losses that were in bounds). ln V is the loss of a model that knows
-    nothing and gives each of V tokens the same probability; the other term lets a base pass that is worse than that on the
-    user's data, and a run that explodes within its first steps does not raise it. Exploded means above the bound for
-    PATIENCE steps in a row.
+    The bound is max(ln V, 2 · the mean of the first 8 losses that were in bounds). ln V is the loss of a model that
+    knows nothing and gives each of V tokens the same probability; the other term lets a base pass that is worse than
+    that on the user's data, and a run that explodes within its first steps does not raise it. Exploded means above the
+    bound for PATIENCE steps in a row.
     """
 
     def __init__(self, vocabulary_size: int, learning_rate: float, warmup_fraction: float) -> None:
@@ -60,8 +59,8 @@ class Guard:
             self._first.append(loss)
         if self._in_a_row == PATIENCE:
             what = (
-                f"The loss exploded: {loss:.4g} at step {step}, above {bound:.4g} for {PATIENCE} steps in a row (it began at "
-                f"{first:.4g}; guessing among all tokens gives {self._uniform:.4g})"
+                f"The loss exploded: {loss:.4g} at step {step}, above {bound:.4g} for {PATIENCE} steps in a row (it "
+                f"began at {first:.4g}; guessing among all tokens gives {self._uniform:.4g})"
             )
             raise self._diverged("LOSS_EXPLODED", step, loss, last_good_step, what)
 

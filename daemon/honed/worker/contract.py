@@ -2,9 +2,10 @@
 
 A job folder holds `spec.json` (written once by the control plane), `events.jsonl` (appended by the worker, one event a
 line, numbered from 1) and `output/` (what the worker made; published by the control plane, never by the worker). They
-are new at each attempt. `checkpoints/` stays until the job has ended, and if it failed until it is deleted: a worker of a
-`resumable` kind keeps there what the next attempt goes on from, each checkpoint in a folder. SIGTERM tells such a worker to finish its step, write a checkpoint and exit with status
-0, without a result or a failure; it may come more than once.
+are new at each attempt. `checkpoints/` stays until the job has ended, and if it failed until it is deleted: a worker of
+a `resumable` kind keeps there what the next attempt goes on from, each checkpoint in a folder. SIGTERM tells such a
+worker to finish its step, write a checkpoint and exit with status 0, without a result or a failure; it may come more
+than once.
 Standard library only.
 """
 

@@ -1,5 +1,6 @@
 """Options and arguments that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,15 @@ Earlier = Annotated[
     typer.Option(
         metavar="DATASET",
         help="Measure on its test rows too what has been forgotten since; ID or datasets/ID; repeatable.",
+    ),
+]
+
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write the training's figures as TensorBoard event files to DIR/ID of the job.",
     ),
 ]
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from honed.client.cli.options import AsJson, Earlier, NoWait
+from honed.client.cli.options import AsJson, Earlier, NoWait, TensorBoard
 from honed.client.cli.output import note
 from honed.client.cli.progress import present, report_of, settle
 from honed.client.cli.reports import HtmlFile, check_waits, save
@@ -83,6 +83,7 @@ def tune(
         int | None, typer.Option(help="Copies that the base model has rephrased, 0 to 4. [default: 0]")
     ] = None,
     html: HtmlFile = None,
+    tensorboard: TensorBoard = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
 ) -> None:
@@ -91,6 +92,10 @@ def tune(
     The base before and the adapter after are evaluated on the held-out rows.
     """
     check_waits(no_wait, html)
+    if no_wait and tensorboard is not None:
+        raise typer.BadParameter(
+            "--tensorboard needs the events that --no-wait does not follow; later: hone jobs logs JOB --tensorboard DIR"
+        )
     if html is not None and skip_evaluation:
         raise typer.BadParameter("--html needs the evaluation that --skip-evaluation leaves out")
     copies = {
@@ -129,7 +134,7 @@ def tune(
             earlier_datasets=earlier,
             augmentation=Augmentation(**copies) if any(copies.values()) else None,
         )
-        if job := settle(client, out, client.tune(spec), wait=not no_wait):
+        if job := settle(client, out, client.tune(spec), wait=not no_wait, tensorboard=tensorboard):
             present(client, out, job)
             if html is not None:
                 if report := report_of(client, job):
