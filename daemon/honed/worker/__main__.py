@@ -17,7 +17,7 @@ from honed.lifeline import die_with_parent
 from honed.worker.contract import OUTPUT_FOLDER, Limits, read_spec
 from honed.worker.report import Report
 
-_NICENESS = 10  # a tenth of the weight of a process at 0
+_NICENESS = 5  # beside an engine that wants as much, a worker gets a quarter
 _AUTOGROUP = Path("/proc/self/autogroup")
 
 
