@@ -67,6 +67,11 @@ def test_no_peak_of_a_very_long_run_is_lost():
     assert len(made._stretches) <= 2048
 
 
+def test_losses_that_share_a_column_are_joined():
+    lines = curve([0.0, 4.0] * 500).lines(60)
+    assert all(cell == "\u28ff" for _, line, _ in lines for cell in line)
+
+
 def test_validation_losses_are_marked_where_they_stand():
     lines = curve([4.0, 3.0, 2.0, 1.0, 0.0], validation={3: 4.0, 5: 2.0}.items()).lines(60)
     marks = [(row, place) for row, (_, _, over) in enumerate(lines) for place, mark in enumerate(over) if mark == "◆"]

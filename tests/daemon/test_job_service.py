@@ -2,10 +2,11 @@ import re
 
 import pytest
 from honed.daemon.rpc.jobs import JobService
-from honed.errors import InvalidInput, NoRoom, NotFound, WrongState
+from honed.errors import Failure, InvalidInput, NoRoom, NotFound, WrongState
 from honed.v1.jobs_pb2 import (
     Augmentation,
     CreateJobRequest,
+    DeleteJobRequest,
     EvaluateSpec,
     ExportSpec,
     Job,
@@ -200,3 +201,15 @@ async def test_the_parity_of_an_export_is_measured_on_the_adapters_own_test_rows
     job = await create(Job(export=ExportSpec(source="adapters/a", export_id="new")))
     assert job.work["dataset_name"] == "datasets/d"
     assert (job.work["adapter"], job.target) == (core.folder("adapters/a"), "exports/new")
+
+
+async def test_deleting_a_failed_job_removes_the_checkpoints_it_has_left(core, service, create):
+    job = await create(tuning())
+    folder = core.state.clear_job_folder(job.id)
+    (folder / "checkpoints" / "step-1").mkdir(parents=True)
+    with pytest.raises(WrongState):
+        await service.DeleteJob(DeleteJobRequest(name=job.name), None)
+    assert folder.exists()
+    core.jobs.set_state(job, "FAILED", Failure("invalid_input", "LOSS_EXPLODED", "m"))
+    await service.DeleteJob(DeleteJobRequest(name=job.name), None)
+    assert not folder.exists()

@@ -174,7 +174,7 @@ def _tune(
                 memory_bytes=memory_bytes(),
             )
     except Diverged as error:
-        _name_last_good(error, kept_folder, report)
+        name_last_good(error, kept_folder, report)
         raise
     except Stopped:
         sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
@@ -182,7 +182,7 @@ def _tune(
     return steps
 
 
-def _name_last_good(error: Diverged, kept_folder: Path, report: Report) -> None:
+def name_last_good(error: Diverged, kept_folder: Path, report: Report) -> None:
     """Says which checkpoint is from before the trouble, if there is one."""
     good = [step for step in checkpoint.steps_of(kept_folder) if step <= int(error.metadata["last_good_step"])]
     if good:

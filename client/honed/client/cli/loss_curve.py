@@ -117,7 +117,9 @@ class LossCurve:
             return
         for label, line, marks in self.lines(options.max_width):
             yield Segment(label, _QUIET)
-            for cell, mark in zip(line, marks, strict=True):
+            # Nothing behind the line: a terminal that becomes narrower breaks what is there.
+            drawn = max(len(line.rstrip(chr(_EMPTY))), len(marks.rstrip()))
+            for cell, mark in zip(line[:drawn], marks[:drawn], strict=True):
                 yield Segment(cell, _TRAINING) if mark == " " else Segment(mark, _VALIDATION)
             yield Segment.line()
         yield Segment(f"loss {self._loss:.4f}", _TRAINING)
@@ -133,6 +135,8 @@ def _strokes(points: Iterable[tuple[int, int, int, int, int]]) -> Iterator[tuple
     for x, first, low, high, last in points:
         if before is not None:
             start, level = before
+            if x == start:
+                yield x, min(level, first), max(level, first)
             for between in range(start + 1, x + 1):
                 ends = [level + round((first - level) * (at - start) / (x - start)) for at in (between - 1, between)]
                 yield between, min(ends), max(ends)

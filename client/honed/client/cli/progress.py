@@ -209,9 +209,11 @@ def picture(line: Callable[[JobEvent], str], *, stderr: bool) -> Generator[ShowE
     task = bar.add_task("waiting", total=None, figures="")
 
     def show(event: JobEvent) -> None:
+        nonlocal task
         match event.WhichOneof("event"):
             case "phase":
-                bar.reset(task, total=None, description=visible(event.phase), figures="")
+                bar.remove_task(task)  # `reset` would keep the total of the phase before
+                task = bar.add_task(visible(event.phase), total=None, figures="")
             case "progress":
                 progress = event.progress
                 bar.update(
