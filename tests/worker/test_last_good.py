@@ -13,13 +13,16 @@ def named(tmp_path):
     for name in ("step-00000040", "step-00000047", "unfinished"):
         (checkpoints / name).mkdir(parents=True)
 
+    report = Report(tmp_path)
+
     def named(last_good_step):
         error = Diverged("m", reason="LOSS_EXPLODED", last_good_step=last_good_step)
-        name_last_good(error, checkpoints, Report(tmp_path))
+        name_last_good(error, checkpoints, report)
         events = (tmp_path / "events.jsonl").read_text().splitlines()
         return error.metadata, [json.loads(event)["data"]["text"] for event in events]
 
-    return named
+    yield named
+    report._file.close()  # a worker leaves that to its end
 
 
 @pytest.mark.parametrize(("last_good_step", "step"), [(46, 40), (47, 47), (60, 47)])
