@@ -142,6 +142,7 @@ def test_the_token_files_content_is_sent(hone, bookkeeper, tmp_path):
         ((*SWEEP, "--strategy", "luck"), 2, "Invalid value for '--strategy'"),
         ((*SWEEP, "--html", "a.html", "--skip-evaluation"), 2, "leaves out"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "a.html", "--skip-evaluation"), 2, "leaves out"),
+        (("tune", "a", "--model", "m", "--data", "d", "--tensorboard", "tb", "--no-wait"), 2, "hone jobs logs JOB"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "/nowhere/a.html"), 2, "/nowhere does not exist"),
         (("eval", "models/m", "--data", "d", "--shots", "0,many"), 2, "whole numbers with commas between them"),
         (("eval", "models/m", "--data", "d", "--report-json", "a.json", "--no-wait"), 2, "with --no-wait"),
@@ -248,7 +249,7 @@ def test_tuning_is_followed_and_ends_with_the_report_and_the_adapter(hone, twin)
         "queued",
         "running",
         "working",
-        "1/2  loss 1.2500  1,500 tokens/s",
+        "1/2  loss 1.2500  1,500 tokens/s  3.0 GiB",
         "base zero-shot, free, 12 rows: accuracy 0.500 [0.250, 0.750]",
         "tuned, likelihood, 12 rows: accuracy 0.917 [0.750, 1.000]",
         "succeeded",
@@ -343,6 +344,25 @@ def test_a_tunings_report_is_written_where_it_is_asked_for(hone, tmp_path):
     assert result.exit_code == 0
     assert result.stderr.endswith(f"wrote {file}\n")
     assert file.read_text() == f"<!doctype html><title>{HEADLINE}</title>"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("tune", "a", "--model", "m", "--data", "d"), ("jobs", "logs", "1"), ("jobs", "logs", "1", "-f", "--json")],
+    ids=" ".join,
+)
+def test_event_files_for_tensorboard_are_written_while_a_tuning_is_followed_and_later(hone, tmp_path, command):
+    if command[0] == "jobs":
+        hone("tune", "a", "--model", "m", "--data", "d")
+    plain = hone(*command)
+    assert list(tmp_path.iterdir()) == []
+    result = hone(*command, "--tensorboard", tmp_path)
+    assert result.exit_code == 0
+    if command[0] == "jobs":
+        assert result.stdout == plain.stdout
+    (file,) = tmp_path.glob("*/events.out.tfevents.*")
+    assert file.parent.name == ("1" if command[0] == "jobs" else "2")
+    assert b"train/memory_bytes" in file.read_bytes()
 
 
 def test_a_tuning_without_test_rows_says_why_there_is_no_report(hone, tmp_path):

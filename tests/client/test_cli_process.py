@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -90,6 +91,35 @@ def test_a_terminal_gets_a_progress_bar_with_the_figures(address):
     assert "1/2" in output
     assert "loss 1.2500" in output
     assert "adapters/a" in output
+
+
+def test_a_terminal_is_left_with_the_curve_of_the_loss(address):
+    for args in ((*TUNE, "a"), ("jobs", "wait", "1"), ("jobs", "logs", "-f", "1")):
+        exit_code, output = run_in_terminal(*args)
+        assert exit_code == 0
+        assert re.search("[\u2801-\u28ff]", output)
+        *_, left = re.sub(r"\x1b\[[\d;]*m", "", output).split("loss 1.2500   step 1")
+        assert "\x1b[2K" not in left  # nothing is erased behind it
+
+
+def test_logs_that_are_not_followed_are_lines_on_a_terminal_too(address):
+    run_in_terminal(*TUNE, "a")
+    _, output = run_in_terminal("jobs", "logs", "1")
+    assert "  1/2  loss 1.2500  1,500 tokens/s  3.0 GiB\r\n" in output
+    assert "\u2800" not in output
+
+
+def test_event_files_are_written_without_torch_and_tensorboard(address, tmp_path):
+    code = (
+        "import sys\n"
+        "from honed.client.cli import main\n"
+        f"sys.argv = ['hone', *{[*TUNE, 'a']}, '--tensorboard', {str(tmp_path)!r}]\n"
+        "try:\n    main()\n"
+        "finally:\n    print([m for m in ('torch', 'numpy', 'tensorboardX', 'tensorboard') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+    assert list(tmp_path.glob("*/*tfevents*"))
 
 
 def test_a_terminal_gets_the_trained_part_in_colour(address, twin):

@@ -51,9 +51,11 @@ def test_chosen_characters_are_kept():
 
 
 def test_a_step_is_described_with_its_figures():
-    progress = Progress(step=3, total_steps=12, loss=0.5, validation_loss=0.75, tokens_per_s=1234.5)
+    progress = Progress(
+        step=3, total_steps=12, loss=0.5, validation_loss=0.75, tokens_per_s=1234.5, memory_bytes=3 << 29
+    )
     progress.eta.seconds = 90
     assert describe(JobEvent(progress=progress)) == (
-        "3/12  loss 0.5000  validation loss 0.7500  1,234 tokens/s  ETA 0:01:30"
+        "3/12  loss 0.5000  validation loss 0.7500  1,234 tokens/s  1.5 GiB  ETA 0:01:30"
     )
     assert describe(JobEvent(progress=Progress(step=3, total_steps=12))) == "3/12"

@@ -2,11 +2,12 @@ import re
 
 import pytest
 from honed.daemon.rpc.jobs import JobService
-from honed.errors import InvalidInput, NoRoom, NotFound, WrongState
+from honed.errors import Failure, InvalidInput, NoRoom, NotFound, WrongState
 from honed.v1.jobs_pb2 import (
     Augmentation,
     CombineSpec,
     CreateJobRequest,
+    DeleteJobRequest,
     EvaluateSpec,
     ExportSpec,
     GetJobRequest,
@@ -450,3 +451,15 @@ async def test_the_parity_of_a_combined_adapter_without_a_data_set_is_measured_o
     )
     job = await create(Job(export=ExportSpec(source="adapters/bare", export_id="new")))
     assert (job.work["dataset"], job.work["dataset_name"]) == (None, "")
+
+
+async def test_deleting_a_failed_job_removes_the_checkpoints_it_has_left(core, service, create):
+    job = await create(tuning())
+    folder = core.state.clear_job_folder(job.id)
+    (folder / "checkpoints" / "step-1").mkdir(parents=True)
+    with pytest.raises(WrongState):
+        await service.DeleteJob(DeleteJobRequest(name=job.name), None)
+    assert folder.exists()
+    core.jobs.set_state(job, "FAILED", Failure("invalid_input", "LOSS_EXPLODED", "m"))
+    await service.DeleteJob(DeleteJobRequest(name=job.name), None)
+    assert not folder.exists()

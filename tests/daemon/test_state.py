@@ -125,6 +125,23 @@ def test_needed_bytes_count_beside_the_reserve(state):
         state.require_room(1 << 62)
 
 
+def test_of_a_failed_job_only_checkpoints_are_left_and_without_one_nothing(state):
+    folder = state.clear_job_folder("failed")
+    (folder / "output" / "adapter").mkdir(parents=True)
+    (folder / "spec.json").write_text("{}")
+    (folder / "checkpoints" / "step-1").mkdir(parents=True)
+    state.leave_checkpoints("failed")
+    assert [str(path.relative_to(folder)) for path in sorted(folder.rglob("*"))] == [
+        "checkpoints",
+        "checkpoints/step-1",
+    ]
+    folder = state.clear_job_folder("early")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "before.json").write_text("{}")
+    state.leave_checkpoints("early")
+    assert not folder.exists()
+
+
 def test_a_published_folder_moves_whole(state, tmp_path):
     source = tmp_path / "made"
     (source / "deep").mkdir(parents=True)
@@ -139,9 +156,13 @@ def test_what_the_database_does_not_know_is_removed(state):
     for collection in PUBLISHED:
         (state.path / collection / "kept").mkdir()
         (state.path / collection / "lost").mkdir()
-    live, ended = state.clear_job_folder("live"), state.clear_job_folder("ended")
-    state.remove_unknown({f"{collection}/kept" for collection in PUBLISHED}, {str(known)}, {"live", "without-folder"})
+    live, ended, failed = (state.clear_job_folder(name) for name in ("live", "ended", "failed"))
+    for name in ("checkpoints", "output"):
+        (failed / name / "folder").mkdir(parents=True)
+    places = {f"{collection}/kept" for collection in PUBLISHED}
+    state.remove_unknown(places, {str(known)}, {"live", "without-folder"}, {"failed", "failed-without-folder"})
     assert (live.exists(), ended.exists()) == (True, False)
+    assert [path.name for path in failed.iterdir()] == ["checkpoints"]
     assert list(state.uploads.iterdir()) == [known]
     assert not unknown.exists()
     for collection in PUBLISHED:

@@ -273,6 +273,19 @@ async def test_the_rows_of_an_evaluation_are_no_steps(start, attempts):
     assert (job.state, job.deaths) == ("FAILED", (None, None, None))
 
 
+async def test_a_tuning_that_fails_leaves_its_checkpoints_and_cannot_be_resumed(start, attempts):
+    failure = "tell('failure', kind='invalid_input', reason='LOSS_EXPLODED', message='m', violations=[], metadata={})"
+    attempts.append(f"checkpoint.mkdir(parents=True)\n(folder / 'output').mkdir()\n{failure}")
+    queue = start()
+    await queue.until(lambda: queue.job.end_time and not (queue.folder / "stderr.log").exists())
+    assert queue.job.failure.reason == "LOSS_EXPLODED"
+    await queue.until(lambda: [path.name for path in queue.folder.rglob("*")] == ["checkpoints", "1"])
+    with pytest.raises(WrongState, match="Create it again") as caught:
+        queue.supervisor.resume(queue.job)
+    assert caught.value.reason == "JOB_NOT_PAUSED"
+    assert queue.jobs.failed() == {queue.id}
+
+
 async def test_other_jobs_fail_at_the_first_death(start, attempts):
     attempts.append("die()")
     queue = start(EvaluateWork)

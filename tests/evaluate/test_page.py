@@ -342,6 +342,29 @@ def test_curves_of_any_length_are_drawn(steps):
     assert len(points.split()) == min(steps, 400)
 
 
+def test_learning_rate_and_gradient_norm_have_charts_of_their_own_with_their_last_figures():
+    report = classification_report()
+    steps = report["training"]["steps"]
+    html = render_page(report)
+    rate, norm = re.findall(r'<figure class="curves small"><figcaption class="quiet">(.*?)</figure>', html, re.DOTALL)
+    assert rate.startswith("Learning rate, by step")
+    assert norm.startswith("Norm of the gradient before clipping, by step")
+    assert f"{steps[-1]['learning_rate']:.1e}" in rate
+    assert f"{steps[-1]['gradient_norm']:.3g}" in norm
+    for chart in (rate, norm):
+        [points] = re.findall(r'class="line setting" points="([^"]+)"', chart)
+        assert len(points.split()) == len(steps)
+
+
+def test_a_report_from_before_gradient_norms_were_kept_leaves_their_chart_out():
+    report = classification_report()
+    for step in report["training"]["steps"]:
+        del step["gradient_norm"]
+    html = render_page(report)
+    assert "Learning rate, by step" in html
+    assert "Norm of the gradient" not in html
+
+
 def test_unprintable_characters_are_written_out():
     report = text_report()
     report["title"] = "a\x00b\u202ec\ud800d\x1b"

@@ -188,6 +188,7 @@ def _training(rng: random.Random, steps: int) -> dict[str, Any]:
                 "step": step,
                 "loss": loss * rng.lognormvariate(0.0, 0.25),
                 "learning_rate": 2e-4 * min(1.0, 20 * step / steps) * (1 - step / (steps + 1)),
+                "gradient_norm": (0.2 + 4 * loss) * (1 + 0.3 * math.sin(step)),
                 "validation_loss": loss + 0.11 if step % max(1, steps // 10) == 0 or step == steps else None,
             }
         )

@@ -411,7 +411,9 @@ class Twin(
             jobs_pb2.JobEvent(state=jobs_pb2.Job.STATE_QUEUED),
             jobs_pb2.JobEvent(state=jobs_pb2.Job.STATE_RUNNING),
             jobs_pb2.JobEvent(phase="working"),
-            jobs_pb2.JobEvent(progress=types_pb2.Progress(step=1, total_steps=2, loss=1.25, tokens_per_s=1500)),
+            jobs_pb2.JobEvent(
+                progress=types_pb2.Progress(step=1, total_steps=2, loss=1.25, tokens_per_s=1500, memory_bytes=3 << 30)
+            ),
         ]
         identity = (
             job.tune.adapter_id

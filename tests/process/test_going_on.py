@@ -58,6 +58,12 @@ def whole(careful):
         return client.get_adapter("whole"), losses(client, job), [e.subject for e in job.evaluations]
 
 
+def test_the_worker_computes_with_the_threads_of_the_settings(careful, whole):
+    with careful.client() as client:
+        (job,) = (job for job in client.list_jobs() if job.tune.adapter_id == "whole")
+        assert any(event.log.endswith("with 1 CPU thread(s).") for event in client.watch_job(job.name))
+
+
 def assert_is_whole(client, job, name: str, whole) -> None:
     adapter, curve, subjects = whole
     assert losses(client, job) == curve

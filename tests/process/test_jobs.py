@@ -5,6 +5,7 @@ import signal
 import time
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from helpers.daemon import JOB_TIMEOUT_S, refused, wait_for
@@ -60,6 +61,7 @@ def test_the_events_of_a_job_tell_its_whole_life_without_gaps(tuned):
     steps = [event.progress for event in tuned.events if event.progress.HasField("loss")]
     assert [step.step for step in steps] == [1, 2]
     assert all(step.total_steps == 2 and step.loss > 0 and step.tokens_per_s > 0 for step in steps)
+    assert all(50 << 20 < step.memory_bytes < 8 << 30 for step in steps)  # torch alone takes more than the lower bound
 
 
 def test_a_replay_from_any_cursor_gives_exactly_the_events_behind_it(client, tuned):
@@ -106,6 +108,21 @@ def test_cancelling_a_running_job_ends_its_worker(client, daemon, endless):
     assert not list((daemon.state / "jobs").iterdir())
     with refused("NOT_FOUND", "ADAPTER_NOT_FOUND"):
         client.get_adapter("endless")
+
+
+def niceness(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[16])
+
+
+def test_a_job_gives_way_to_an_engine(client, daemon, endless):
+    (worker,) = wait_for("the worker starts", lambda: daemon.children("honed.worker"))
+    usual = niceness(daemon.process.pid)
+    wait_for("its priority is lower", lambda: niceness(worker) == min(19, usual + 5))
+    group = Path(f"/proc/{worker}/autogroup")
+    if group.exists():  # where the kernel schedules by sessions, theirs counts
+        wait_for("its session's too", lambda: group.read_text().endswith("nice 5\n"))
+    client.complete("models/tiny", prompt="a", max_tokens=1)
+    assert {niceness(engine) for engine in daemon.children("honed.serve")} == {usual}
 
 
 def test_cancelling_is_heard_however_early_it_comes(client):

@@ -12,6 +12,7 @@ from honed.data import TokenizedExample
 from honed.errors import InvalidInput
 from honed.tune import base, checkpoint, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
+from honed.tune.guard import PATIENCE, Diverged
 from honed.tune.loop import LoopSettings, run
 from safetensors.torch import load_file
 
@@ -185,3 +186,36 @@ def test_rows_of_one_length_are_skipped_across_epochs(fresh, tmp_path):
     train(fresh(), rows, tmp_path, stop_after=5)
     steps = [seen(step) for step in run(fresh(), rows, (), SETTINGS, Checkpoints(tmp_path, "a", 1000))]
     assert [step[:2] for step in steps] == [step[:2] for step in whole]
+
+
+@pytest.fixture
+def explosive(tiny_llama, rows):
+    """A model that is sure of itself, and rows that say what it says: it can only get worse, and very bad."""
+    model = base.load(tiny_llama, torch.float32)
+    model.get_output_embeddings().weight.data *= 8
+    with torch.inference_mode():
+        said = [
+            TokenizedExample(r.prompt, (int(model(torch.tensor([r.prompt])).logits[0, -1].argmax()),)) for r in rows
+        ]
+    return lambda: methods.attach(model, methods.Settings("lora", rank=4, alpha=8)), said
+
+
+@pytest.mark.parametrize("stop_after", [None, 6])
+def test_a_run_that_explodes_leaves_the_checkpoint_from_before_it(explosive, tmp_path, stop_after):
+    fresh, rows = explosive
+    settings = replace(SETTINGS, learning_rate=0.3, warmup_fraction=1.0, epochs=10.0)
+    ends = []
+    for stop in (stop_after, None):
+        checkpoints = Checkpoints(tmp_path, "a", 0)
+        try:
+            for step in run(fresh(), rows, (), settings, checkpoints):
+                checkpoints.stopping = step.step == stop
+        except (Diverged, Stopped) as error:
+            ends.append(error)
+    error = ends[-1]
+    assert error.reason == "LOSS_EXPLODED"
+    last_good = int(error.metadata["last_good_step"])
+    assert last_good > 2
+    assert int(error.metadata["step"]) == last_good + PATIENCE
+    assert last_good in checkpoint.steps_of(tmp_path)
+    assert checkpoint.newest(tmp_path, "a")[1] == []

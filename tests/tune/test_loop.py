@@ -5,9 +5,9 @@ import pytest
 import torch
 from helpers.tiny_model import make_tiny_model
 from honed.data import TokenizedExample
-from honed.errors import InvalidInput
 from honed.tune import base, methods
 from honed.tune.batches import MicroBatch, micro_batches
+from honed.tune.guard import Diverged
 from honed.tune.loop import LoopSettings, backward, epochs_since_best, evaluate_loss, run, summed_loss
 
 SETTINGS = LoopSettings(
@@ -282,6 +282,6 @@ def test_the_model_is_left_in_evaluation_mode(fresh, rows):
 def test_a_loss_that_is_no_longer_a_number_ends_the_run_with_advice(fresh, rows):
     model = fresh()
     methods.trainable_parameters(model)[0].data[0, 0] = torch.inf
-    with pytest.raises(InvalidInput, match=r"step 1 of 6; lower the learning rate \(now 0.01\)") as caught:
+    with pytest.raises(Diverged, match=r"step 1; lower the learning rate \(now 0.01\)") as caught:
         list(run(model, rows, (), SETTINGS))
     assert caught.value.reason == "LOSS_NOT_FINITE"

@@ -78,7 +78,7 @@ async def running(config: Config) -> AsyncGenerator[Core]:
             resources, templates, jobs = ResourceStore(database), TemplateStore(database), JobStore(database)
             live = jobs.live()
             uploads = {str(job.work.get("source", "")) for job in live}
-            state.remove_unknown(resources.folders(), uploads, {job.id for job in live})
+            state.remove_unknown(resources.folders(), uploads, {job.id for job in live}, jobs.failed())
             publisher = Publisher(state, resources)
             supervisor = Supervisor(state, jobs, publisher, config.cpu_threads)
             supervisor.recover()

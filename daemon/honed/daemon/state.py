@@ -76,7 +76,7 @@ class StateFolder:
         return folder
 
     def job_folder(self, job_id: str) -> Path:
-        """Folder of a live job; its checkpoints are kept over attempts and restarts."""
+        """Folder of a live job; its checkpoints are kept over attempts and restarts, and after it has failed."""
         return self.path / "jobs" / job_id
 
     def clear_job_folder(self, job_id: str) -> Path:
@@ -89,6 +89,14 @@ class StateFolder:
             elif entry.name != CHECKPOINTS_FOLDER:
                 shutil.rmtree(entry, ignore_errors=True)
         return folder
+
+    def leave_checkpoints(self, job_id: str) -> None:
+        """Removes all that a failed job has left but its checkpoints, each a folder, if it has any (blocking)."""
+        checkpoints = self.job_folder(job_id) / CHECKPOINTS_FOLDER
+        if checkpoints.is_dir() and any(entry.is_dir() for entry in checkpoints.iterdir()):
+            self.clear_job_folder(job_id)
+        else:
+            self.remove_job_folder(job_id)
 
     def remove_job_folder(self, job_id: str) -> None:
         """Removes all that a job has left (blocking)."""
@@ -122,13 +130,14 @@ class StateFolder:
         source.rename(self.path / place)
         sync((self.path / place).parent)
 
-    def remove_unknown(self, places: set[str], uploads: set[str], jobs: set[str]) -> None:
+    def remove_unknown(self, places: set[str], uploads: set[str], jobs: set[str], failed: set[str]) -> None:
         """Removes what a crash left behind.
 
         Args:
             places: published folders that the database knows.
             uploads: paths of uploads that wait for their job.
             jobs: ids of live jobs.
+            failed: ids of failed jobs.
         """
         for collection in PUBLISHED:
             for folder in (self.path / collection).iterdir():
@@ -138,7 +147,9 @@ class StateFolder:
             if str(folder) not in uploads:
                 shutil.rmtree(folder, ignore_errors=True)
         for folder in (self.path / "jobs").iterdir():
-            if folder.name not in jobs:
+            if folder.name in failed:
+                self.leave_checkpoints(folder.name)
+            elif folder.name not in jobs:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:

@@ -158,8 +158,9 @@ class Supervisor:
             WrongState: the job is not paused.
         """
         if job.state != "PAUSED":
+            hint = " Create it again, with settings that do not fail so." if job.state == "FAILED" else ""
             raise WrongState(
-                f"{job.name} is {job.state}; only a paused job can be resumed.",
+                f"{job.name} is {job.state}; only a paused job can be resumed.{hint}",
                 reason="JOB_NOT_PAUSED",
                 resource=job.name,
             )
@@ -232,11 +233,12 @@ class Supervisor:
             _log.exception("%s", job.name)
             self._end(run, "FAILED", Failure.of(Internal("A defect of honed; see the log.", reason="INTERNAL")))
         finally:
-            ended = self._jobs.get(job.id).state not in LIVE
+            state = self._jobs.get(job.id).state
+            tidy = self._state.clear_job_folder if state in LIVE else self._state.remove_job_folder
+            if state == "FAILED":
+                tidy = self._state.leave_checkpoints
             try:
-                await asyncio.to_thread(
-                    self._state.remove_job_folder if ended else self._state.clear_job_folder, job.id
-                )
+                await asyncio.to_thread(tidy, job.id)
             except OSError:
                 _log.exception("the folder of %s", job.name)
             finally:

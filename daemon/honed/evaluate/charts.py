@@ -16,6 +16,7 @@ from markupsafe import Markup
 MOST_POINTS: Final = 400
 _ROW_PX: Final = 24
 _LINES_PX: Final = 240
+_SMALL_PX: Final = 120
 _LABEL_PX: Final = 30  # an end label's two lines of text
 _LEVELS: Final = 5
 
@@ -70,11 +71,12 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A named line through points (x, y); `kind` is its class in page.css."""
+    """A named line through points (x, y); `kind` is its class in page.css, `form` how its last figure is written."""
 
     name: str
     kind: str
     points: Sequence[tuple[float, float]]
+    form: str = ".3f"
 
 
 def whisker(axis: Axis, value: float, low: float, high: float, label: str, kind: str) -> Markup:
@@ -122,17 +124,18 @@ def scale(axis: Axis, *, signed: bool = False) -> Markup:
     )
 
 
-def lines(series: Sequence[Series], label: str) -> Markup:
+def lines(series: Sequence[Series], label: str, *, small: bool = False) -> Markup:
     """Lines over a common axis, each named at its end; a line of few points shows them as dots."""
     series = [one for one in series if one.points]
-    ys = Axis.over(y for one in series for _, y in one.points)
+    height = _SMALL_PX if small else _LINES_PX
+    ys = Axis.over((y for one in series for _, y in one.points), ticks=2 if small else 4)
     end = max((x for one in series for x, _ in one.points), default=0.0) or 1.0
-    xs = Axis(0.0, end, Axis.over([end]).step)  # ends at the last step, where the names stand
+    xs = Axis(0.0, end, Axis.over([end], ticks=2 if small else 4).step)  # ends at the last step, where the names stand
     parts: list[Markup] = []
     for tick in ys.ticks:
-        y = ys.down(tick, _LINES_PX)
+        y = ys.down(tick, height)
         parts += [_LINE.format("grid", 0, y, 100, y), _TEXT.format("y", 0, y, ys.text(tick))]
-    parts += [_TEXT.format("x", xs.across(tick), _LINES_PX + 18, xs.text(tick)) for tick in xs.ticks if tick <= end]
+    parts += [_TEXT.format("x", xs.across(tick), height + 18, xs.text(tick)) for tick in xs.ticks if tick <= end]
     polyline = Markup('<polyline class="line {}" points="{}"/>')
     drawn = [
         polyline.format(
@@ -147,18 +150,18 @@ def lines(series: Sequence[Series], label: str) -> Markup:
         )
     )
     parts += [
-        _CIRCLE.format(f"dot {one.kind}", xs.across(x), ys.down(y, _LINES_PX), 3)
+        _CIRCLE.format(f"dot {one.kind}", xs.across(x), ys.down(y, height), 3)
         for one in series
         if len(one.points) <= 30
         for x, y in one.points
     ]
-    ends = _apart([ys.down(one.points[-1][1], _LINES_PX) for one in series])
+    ends = _apart([ys.down(one.points[-1][1], height) for one in series], height)
     named = Markup('<text class="end {}" x="100%" y="{}">{}<tspan x="100%" dy="15">{}</tspan></text>')
     parts += [
-        named.format(one.kind, round(y, 1), one.name, f"{one.points[-1][1]:.3f}")
+        named.format(one.kind, round(y, 1), one.name, f"{one.points[-1][1]:{one.form}}")
         for one, y in zip(series, ends, strict=True)
     ]
-    return _svg("lines", _LINES_PX, label, parts)
+    return _svg("lines", height, label, parts)
 
 
 def reliability(bins: Sequence[tuple[float, float, float]], label: str, kind: str) -> Markup:
@@ -227,13 +230,13 @@ def _grid(axis: Axis) -> list[Markup]:
     ]
 
 
-def _apart(positions: Sequence[float]) -> list[float]:
+def _apart(positions: Sequence[float], height: float) -> list[float]:
     """End labels' positions, moved down where one would cover another, and up again where they would leave the box."""
     moved = list(positions)
     order = sorted(range(len(moved)), key=moved.__getitem__)
     for above, below in pairwise(order):
         moved[below] = max(moved[below], moved[above] + _LABEL_PX)
-    limit = float(_LINES_PX)
+    limit = height
     for index in reversed(order):
         moved[index] = min(moved[index], limit)
         limit = moved[index] - _LABEL_PX

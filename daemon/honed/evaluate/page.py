@@ -270,9 +270,19 @@ def _forgetting(probes: Sequence[Facts]) -> Facts | None:
 
 def _training(training: Facts) -> Facts:
     steps: list[Facts] = training.get("steps") or []
+
+    def points(field: str) -> list[tuple[float, float]]:
+        return [(one["step"], one[field]) for one in steps if one.get(field) is not None]
+
     series = [
-        Series(name, name, [(one["step"], one[field]) for one in steps if one.get(field) is not None])
-        for name, field in (("training", "loss"), ("validation", "validation_loss"))
+        Series(name, name, points(field)) for name, field in (("training", "loss"), ("validation", "validation_loss"))
+    ]
+    beside = [
+        (words, Series(name, "setting", points(field), form))
+        for words, name, field, form in (
+            ("Learning rate, by step", "rate", "learning_rate", ".1e"),
+            ("Norm of the gradient before clipping, by step", "norm", "gradient_norm", ".3g"),
+        )
     ]
     label = f"Loss over {len(steps)} steps" + "".join(
         f"; {one.name} from {one.points[0][1]:.3f} to {one.points[-1][1]:.3f}" for one in series if one.points
@@ -280,6 +290,7 @@ def _training(training: Facts) -> Facts:
     every = math.ceil(len(steps) / _MOST_STEPS) or 1
     return {
         "chart": charts.lines(series, label) if any(one.points for one in series) else None,
+        "beside": [(words, charts.lines([one], words, small=True)) for words, one in beside if one.points],
         "steps": steps[every - 1 :: every],
         "summary": training.get("summary") or {},
         "augmented": training.get("augmented_rows") or {},

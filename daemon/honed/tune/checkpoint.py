@@ -137,6 +137,11 @@ def newest(folder: Path, identity: str) -> tuple[Checkpoint | None, list[str]]:
     return None, wrong
 
 
+def steps_of(folder: Path) -> list[int]:
+    """Steps after which the checkpoints in a run's folder were written, the newest first."""
+    return [int(place.name.removeprefix("step-")) for place in _newest_first(folder)]
+
+
 def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     """Puts a checkpoint's values into a model and an optimiser of the same build, and into all random generators;
     returns what was saved as `best`."""

@@ -15,10 +15,10 @@ from typing import Any, Literal
 import torch
 from bitsandbytes import optim
 from honed.data import TokenizedExample
-from honed.errors import InvalidInput
 from honed.tune.attention import rows_arguments
 from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
+from honed.tune.guard import Guard
 from honed.tune.methods import TunedModel, trainable_parameters, virtual_cache, virtual_tokens
 from torch import Tensor, nn
 from torch.nn import functional
@@ -82,7 +82,8 @@ def run(
     after so many epochs without a better one, and the model is left as it was after the best.
 
     Raises:
-        InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
+        Diverged: the loss is no longer a number, or has exploded.
+        InvalidInput: the checkpoints are those of another run.
         Stopped: `checkpoints` were told to stop.
     """
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
@@ -94,6 +95,9 @@ def run(
     yield from (Step(**step) for step in steps)
     model.train()
     share = shares(model, settings)
+    guard = Guard(model.config.vocab_size, settings.learning_rate, settings.warmup_fraction)
+    for past in steps:
+        guard.check(past["step"], past["loss"], past["gradient_norm"])
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
@@ -106,13 +110,7 @@ def run(
                 group["lr"] = rate
             loss = backward(model, micro_batches(rows, settings.micro_batch_tokens, share=share), settings)
             norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm).item()
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                raise InvalidInput(
-                    f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
-                    f"(now {settings.learning_rate:g}).",
-                    reason="LOSS_NOT_FINITE",
-                    step=step,
-                )
+            guard.check(step, loss, norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             tokens += sum(map(len, rows))
@@ -124,7 +122,7 @@ def run(
             steps.append(asdict(done))
             if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
                 best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
-            if checkpoints:
+            if checkpoints and (checkpoints.stopping or not guard.in_doubt):
                 checkpoints.after_step(steps, model, optimizer, best)
             began = time.monotonic()
     if best:

@@ -8,6 +8,7 @@ import errno
 import os
 import resource
 import sys
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from honed.lifeline import die_with_parent
 from honed.worker.contract import OUTPUT_FOLDER, Limits, read_spec
 from honed.worker.report import Report
 
+_NICENESS = 5  # beside an engine that wants as much, a worker gets a quarter
+_AUTOGROUP = Path("/proc/self/autogroup")
+
 
 def main() -> int:
     """Runs one job."""
@@ -23,6 +27,8 @@ def main() -> int:
     folder = Path(sys.argv[1])
     work, limits = read_spec(folder)
     _apply(limits)
+    if not work.awaited:
+        _give_way()
     report = Report(folder)
     output = folder / OUTPUT_FOLDER
     output.mkdir()
@@ -42,6 +48,15 @@ def main() -> int:
             raise
         report.failure(_out_of_memory(limits))
     return 0
+
+
+def _give_way() -> None:
+    """Lowers the priority of this process, and of what it starts: engines, which answer people, come first."""
+    os.nice(_NICENESS)
+    # Where sessions are groups of their own to the scheduler, a nice value counts within the session alone; this is the
+    # group's (sched(7)).
+    with suppress(OSError):  # no such kernel, or an unprivileged process asks too often
+        _AUTOGROUP.write_text(str(_NICENESS), "ascii")
 
 
 def _apply(limits: Limits) -> None:

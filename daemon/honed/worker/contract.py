@@ -2,9 +2,10 @@
 
 A job folder holds `spec.json` (written once by the control plane), `events.jsonl` (appended by the worker, one event a
 line, numbered from 1) and `output/` (what the worker made; published by the control plane, never by the worker). They
-are new at each attempt. `checkpoints/` stays until the job has ended: a worker of a `resumable` kind keeps there what
-the next attempt goes on from. SIGTERM tells such a worker to finish its step, write a checkpoint and exit with status
-0, without a result or a failure; it may come more than once.
+are new at each attempt. `checkpoints/` stays until the job has ended, and if it failed until it is deleted: a worker of
+a `resumable` kind keeps there what the next attempt goes on from, each checkpoint in a folder. SIGTERM tells such a
+worker to finish its step, write a checkpoint and exit with status 0, without a result or a failure; it may come more
+than once.
 Standard library only.
 """
 
@@ -37,9 +38,11 @@ class Work:
 
     Attributes:
         resumable: whether a later attempt goes on from the checkpoints of an earlier one.
+        awaited: whether somebody waits for it within a call; other work gives way to it, and to what is served.
     """
 
     kind: ClassVar[str]
+    awaited: ClassVar[bool] = False
     resumable: ClassVar[bool] = False
 
 
@@ -53,6 +56,7 @@ class IngestWork(Work):
     """
 
     kind: ClassVar[str] = "ingest"
+    awaited: ClassVar[bool] = True
     train_file: str
     test_file: str | None
     format: str | None
@@ -79,6 +83,7 @@ class PreviewWork(Work):
     """
 
     kind: ClassVar[str] = "preview"
+    awaited: ClassVar[bool] = True
     dataset: str
     model: str
     rows: int
@@ -89,6 +94,7 @@ class CheckTemplateWork(Work):
     """Check a template that a user wrote; its result: digest, and the template in canonical JSON."""
 
     kind: ClassVar[str] = "check_template"
+    awaited: ClassVar[bool] = True
     template: dict[str, Any]
 
 

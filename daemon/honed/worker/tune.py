@@ -15,22 +15,26 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
 from honed.data.augment import augment
 from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, memory, methods
+from honed.tune import base, checkpoint, memory, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
+from honed.tune.guard import Diverged
 from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
 from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
+from honed.tune.usage import memory_bytes
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
 from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
+from honed.worker.pace import Pace
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
 from torch import Tensor
@@ -74,12 +78,17 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     Raises:
         SystemExit: SIGTERM asked to stop, and a checkpoint is written.
         NoRoom: the tuning does not fit the memory.
+        Diverged: nothing can come of it.
     """
     ready = prepare(work, output, report, "patience" if work.patience else "")
     adapted = attach(work, ready, report)
     ready.original.clear()
     report.phase("tuning")
-    steps = train(work, ready, adapted, checkpoints_of(work, ready, ready.folder), report)
+    try:
+        steps = train(work, ready, adapted, checkpoints_of(work, ready, ready.folder), report)
+    except Diverged as error:
+        name_last_good(error, ready.folder, report)
+        raise
     return finish(work, ready, adapted, steps, output, report)
 
 
@@ -105,7 +114,7 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
 
     report.phase("loading the base")
     dtype = base.compute_dtype()
-    report.log(f"Computing in {base.name(dtype)}.")
+    report.log(f"Computing in {base.name(dtype)} with {torch.get_num_threads()} CPU thread(s).")
     model = base.load_to_tune(model_folder, dtype)
     settings = method_settings(work)
     methods.check(model, settings)
@@ -261,11 +270,13 @@ def train(
 
     before = signal.signal(signal.SIGTERM, stop)
     steps: list[Step] = []
+    pace = Pace()
     try:
         for step in run_loop(adapted, ready.train, ready.validation, settings, checkpoints):
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
+            tokens_per_s, eta_s = pace.after(step)
             if step.step > checkpoints.resumed_steps:  # an earlier attempt has reported the others
                 report.progress(
                     step=step.step,
@@ -274,8 +285,9 @@ def train(
                     validation_loss=step.validation_loss,
                     learning_rate=step.learning_rate,
                     gradient_norm=step.gradient_norm,
-                    tokens_per_s=step.tokens / step.seconds,
-                    eta_s=step.seconds / step.step * (step.total_steps - step.step),
+                    tokens_per_s=tokens_per_s,
+                    eta_s=eta_s,
+                    memory_bytes=memory_bytes(),
                 )
             if is_last(step):
                 break
@@ -285,6 +297,15 @@ def train(
         if not checkpoints.stopping:  # else the handler stays: a second SIGTERM, on the way out, changes nothing
             signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def name_last_good(error: Diverged, kept_folder: Path, report: Report) -> None:
+    """Says which checkpoint is from before the trouble, if there is one."""
+    good = [step for step in checkpoint.steps_of(kept_folder) if step <= int(error.metadata["last_good_step"])]
+    if good:
+        error.metadata["checkpoint_step"] = str(good[0])
+        place = f"jobs/{kept_folder.parent.name}/{kept_folder.name}"
+        report.log(f"The checkpoint of step {good[0]} stays in {place} of the state folder until the job is deleted.")
 
 
 def admit(

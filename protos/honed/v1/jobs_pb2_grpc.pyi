@@ -54,7 +54,7 @@ class JobServiceStub:
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.Job]
     """Puts a paused job back into the queue, at its old place."""
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _empty_pb2.Empty]
-    """Deletes a finished job with its events."""
+    """Deletes a finished job with its events, and with the checkpoints that a failed tuning has left."""
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
@@ -81,7 +81,7 @@ class JobServiceAsyncStub(JobServiceStub):
     ResumeJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ResumeJobRequest, _jobs_pb2.Job]  # type: ignore[assignment]
     """Puts a paused job back into the queue, at its old place."""
     DeleteJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.DeleteJobRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a finished job with its events."""
+    """Deletes a finished job with its events, and with the checkpoints that a failed tuning has left."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates, watches, pauses and ends jobs."""
@@ -153,6 +153,6 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.DeleteJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a finished job with its events."""
+        """Deletes a finished job with its events, and with the checkpoints that a failed tuning has left."""
 
 def add_JobServiceServicer_to_server(servicer: JobServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

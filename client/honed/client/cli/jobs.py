@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from honed.client.cli.options import AsJson
+from honed.client.cli.event_file import event_file
+from honed.client.cli.options import AsJson, TensorBoard
 from honed.client.cli.output import Output, note
-from honed.client.cli.progress import describe, events_to_stop, present, settle
+from honed.client.cli.progress import describe, events_to_stop, picture, present, settle
 from honed.client.cli.session import session
 from honed.client.cli.values import job_state, moment
 
@@ -54,17 +57,30 @@ def logs(
     ctx: typer.Context,
     name: Name,
     to_end: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended or is paused.")] = False,
+    tensorboard: TensorBoard = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what has happened to a job, a line an event."""
+    """Print what has happened to a job, a line an event; with -f on a terminal the training as a curve."""
     with session(ctx, as_json) as (client, out):
-        if to_end:
-            for event in events_to_stop(client, name):
-                _print_event(out, event)
-        else:
-            import asyncio
+        drawn = to_end and not out.as_json and sys.stdout.isatty()
 
-            asyncio.run(_replay(client.connection, name, lambda event: _print_event(out, event)))
+        def plain(event: JobEvent) -> None:
+            out.item(event, _line(event))
+
+        view = picture(_line, stderr=False) if drawn else nullcontext(plain)
+        with view as show, event_file(tensorboard, name) as write:
+
+            def take(event: JobEvent) -> None:
+                show(event)
+                write(event)
+
+            if to_end:
+                for event in events_to_stop(client, name):
+                    take(event)
+            else:
+                import asyncio
+
+                asyncio.run(_replay(client.connection, name, take))
 
 
 @app.command("wait")
@@ -115,8 +131,8 @@ def _print_state(out: Output, job: Job) -> None:
     out.item(job, f"{job.name} {job_state(job.state)}")
 
 
-def _print_event(out: Output, event: JobEvent) -> None:
-    out.item(event, f"{moment(event.time)}  {describe(event)}")
+def _line(event: JobEvent) -> str:
+    return f"{moment(event.time)}  {describe(event)}"
 
 
 async def _replay(connection: Connection, name: str, show: Callable[[JobEvent], None]) -> None:

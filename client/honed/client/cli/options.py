@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,14 @@ Earlier = Annotated[
     ),
 ]
 
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write the training's figures as TensorBoard event files to DIR/ID of the job.",
+    ),
+]
 _UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 # How a reply is drawn: the fields of GenerateRequest.

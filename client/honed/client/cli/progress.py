@@ -1,4 +1,4 @@
-"""Following a job and an upload on stderr: a bar on a terminal, plain lines elsewhere."""
+"""Following a job and an upload: pictures on a terminal, plain lines elsewhere."""
 # ruff: noqa: PLC0415  - heavy imports wait for the command that needs them
 
 from __future__ import annotations
@@ -6,15 +6,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from honed.client.cli.evaluations import evaluation_columns, evaluation_text
+from honed.client.cli.event_file import event_file
 from honed.client.cli.output import Output, note
 from honed.client.cli.reports import summary_text
 from honed.client.cli.session import INTERRUPTED
 from honed.client.cli.trials import TRIAL_COLUMNS, trial_text
-from honed.client.cli.values import duration, job_state, visible
+from honed.client.cli.values import duration, job_state, size, visible
 
 if TYPE_CHECKING:
     from honed.client import Client
@@ -24,15 +26,18 @@ if TYPE_CHECKING:
     ShowEvent = Callable[[JobEvent], None]
 
 
-def settle(client: Client, out: Output, job: Job, *, wait: bool) -> Job | None:
+def settle(client: Client, out: Output, job: Job, *, wait: bool, tensorboard: Path | None = None) -> Job | None:
     """Follows a job to its end, or, without `wait`, prints its name and returns None, as it does of one that is paused.
+
+    Args:
+        tensorboard: folder for event files of what is followed.
 
     Raises:
         JobFailed: The job ended FAILED or CANCELLED.
         typer.Exit: With 130, on Ctrl-C; the job goes on.
     """
     if wait:
-        job = _follow(client, job.name)
+        job = _follow(client, job.name, tensorboard)
         if job.state == job.STATE_SUCCEEDED:
             return job
     else:
@@ -65,14 +70,15 @@ def events_to_stop(client: Client, name: str) -> Generator[JobEvent]:
                 return
 
 
-def _follow(client: Client, name: str) -> Job:
+def _follow(client: Client, name: str, tensorboard: Path | None) -> Job:
     """Follows a job until it has succeeded or stands paused, and returns it. Raises as `settle`."""
     from honed.client import JobFailed
 
     try:
-        with progress_view() as show:
+        with progress_view() as show, event_file(tensorboard, name) as write:
             for event in events_to_stop(client, name):
                 show(event)
+                write(event)
         job = client.get_job(name)
     except KeyboardInterrupt:
         note(f"\n{name} goes on. Follow it: hone jobs wait {_id(name)}. Cancel it: hone jobs cancel {_id(name)}.")
@@ -165,8 +171,8 @@ def upload_bar(total_bytes: int) -> Generator[Callable[[int], None]]:
 
 
 def progress_view() -> AbstractContextManager[ShowEvent]:
-    """What shows a job's events: a bar on a terminal, plain lines elsewhere."""
-    return _bar() if sys.stderr.isatty() else _lines()
+    """What shows a job's events on stderr: a picture on a terminal, plain lines elsewhere."""
+    return picture(describe, stderr=True) if sys.stderr.isatty() else _lines()
 
 
 @contextmanager
@@ -189,35 +195,46 @@ def _lines() -> Generator[ShowEvent]:
 
 
 @contextmanager
-def _bar() -> Generator[ShowEvent]:
-    """A bar for the phase, with everything else as lines above it."""
-    from rich.console import Console
+def picture(line: Callable[[JobEvent], str], *, stderr: bool) -> Generator[ShowEvent]:
+    """On a terminal: the curve of the training loss and a bar for the phase, with everything else as lines above them.
+    The curve stays."""
+    from honed.client.cli.loss_curve import LossCurve
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    with Progress(
+    console, curve = Console(stderr=stderr), LossCurve()
+    bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}", markup=False),
-        console=Console(stderr=True),
-        transient=True,
-    ) as bar:
-        task = bar.add_task("waiting", total=None, figures="")
+        console=console,
+    )
+    task = bar.add_task("waiting", total=None, figures="")
 
-        def show(event: JobEvent) -> None:
-            text = visible(describe(event))
-            match event.WhichOneof("event"):
-                case "phase":
-                    bar.reset(task, total=None, description=text, figures="")
-                case "progress":
-                    progress = event.progress
-                    bar.update(
-                        task, completed=progress.step, total=progress.total_steps or None, figures=_figures(progress)
-                    )
-                case _:
-                    bar.console.print(text, markup=False, highlight=False)
+    def show(event: JobEvent) -> None:
+        nonlocal task
+        match event.WhichOneof("event"):
+            case "phase":
+                bar.remove_task(task)  # `reset` would keep the total of the phase before
+                task = bar.add_task(visible(event.phase), total=None, figures="")
+            case "progress":
+                progress = event.progress
+                bar.update(
+                    task, completed=progress.step, total=progress.total_steps or None, figures=_figures(progress)
+                )
+                if progress.HasField("loss"):
+                    validation = progress.validation_loss if progress.HasField("validation_loss") else None
+                    curve.add(progress.step, progress.total_steps, progress.loss, validation)
+            case _:
+                console.print(visible(line(event)), markup=False, highlight=False)
 
-        yield show
+    try:
+        with Live(Group(curve, bar), console=console, transient=True):
+            yield show
+    finally:
+        console.print(curve, end="")
 
 
 def _figures(progress: Progress) -> str:
@@ -228,6 +245,8 @@ def _figures(progress: Progress) -> str:
         figures.append(f"validation loss {progress.validation_loss:.4f}")
     if progress.HasField("tokens_per_s"):
         figures.append(f"{progress.tokens_per_s:,.0f} tokens/s")
+    if progress.HasField("memory_bytes"):
+        figures.append(size(progress.memory_bytes))
     if progress.HasField("eta"):
         figures.append(f"ETA {duration(progress.eta.ToTimedelta().total_seconds())}")
     return "  ".join(figures)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from honed.client.cli.options import AsJson, Earlier, NoWait, with_options_of
+from honed.client.cli.options import AsJson, Earlier, NoWait, TensorBoard, with_options_of
 from honed.client.cli.output import note
 from honed.client.cli.progress import present, report_of, settle
 from honed.client.cli.reports import HtmlFile, check_waits, save
@@ -220,6 +220,7 @@ def tune(
         bool, typer.Option("--plan", help="Only say what it would do: rows, tokens, steps, memory, time.")
     ] = False,
     html: HtmlFile = None,
+    tensorboard: TensorBoard = None,
     no_wait: NoWait = False,
     as_json: AsJson = False,
     **options: Any,
@@ -229,11 +230,15 @@ def tune(
     The base before and the adapter after are evaluated on the held-out rows.
     """
     check_html(options, html, no_wait)
+    if no_wait and tensorboard is not None:
+        raise typer.BadParameter(
+            "--tensorboard needs the events that --no-wait does not follow; later: hone jobs logs JOB --tensorboard DIR"
+        )
     if plan:
         with session(ctx, as_json) as (client, out):
             out.record(client.plan(tune_spec(**options)).plan)
         return
-    follow(ctx, lambda client: client.tune(tune_spec(**options)), html, no_wait, as_json)
+    follow(ctx, lambda client: client.tune(tune_spec(**options)), html, no_wait, as_json, tensorboard)
 
 
 def check_html(options: dict[str, Any], html: HtmlFile, no_wait: bool) -> None:
@@ -247,10 +252,17 @@ def check_html(options: dict[str, Any], html: HtmlFile, no_wait: bool) -> None:
         raise typer.BadParameter("--html needs the evaluation that --skip-evaluation leaves out")
 
 
-def follow(ctx: typer.Context, start: Callable[[Client], Job], html: HtmlFile, no_wait: bool, as_json: bool) -> None:
+def follow(
+    ctx: typer.Context,
+    start: Callable[[Client], Job],
+    html: HtmlFile,
+    no_wait: bool,
+    as_json: bool,
+    tensorboard: TensorBoard = None,
+) -> None:
     """Starts a job that makes an adapter, follows it, and prints what it made."""
     with session(ctx, as_json) as (client, out):
-        if job := settle(client, out, start(client), wait=not no_wait):
+        if job := settle(client, out, start(client), wait=not no_wait, tensorboard=tensorboard):
             present(client, out, job)
             if html is not None:
                 if report := report_of(client, job):

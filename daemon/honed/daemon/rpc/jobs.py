@@ -1,5 +1,6 @@
 """JobService: puts jobs into the queue, shows them, streams their events, pauses and ends them."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -149,7 +150,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return self._message(self._core.supervisor.resume(job))
 
     async def DeleteJob(self, request: jobs_pb2.DeleteJobRequest, context: Context) -> empty_pb2.Empty:
-        self._core.jobs.delete(self._job(request.name))
+        job = self._job(request.name)
+        self._core.jobs.delete(job)
+        await asyncio.to_thread(self._core.state.remove_job_folder, job.id)
         return empty_pb2.Empty()
 
     def _job(self, name: str) -> Job:

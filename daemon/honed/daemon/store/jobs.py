@@ -167,6 +167,10 @@ class JobStore:
         """Queued, running and paused jobs in the order of their creation."""
         return [Job.of(row) for row in self._database.rows("live_jobs")]
 
+    def failed(self) -> set[str]:
+        """Ids of the jobs that ended by an error."""
+        return {row["id"] for row in self._database.rows("failed_jobs")}
+
     def set_state(self, job: Job, state: str, failure: Failure | None = None) -> Job:
         """Moves a live job to a state.
 

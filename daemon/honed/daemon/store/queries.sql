@@ -25,6 +25,9 @@ SELECT * FROM jobs WHERE number < :before ORDER BY number DESC LIMIT :limit;
 -- name: live_jobs
 SELECT * FROM jobs WHERE state IN ('QUEUED', 'RUNNING', 'PAUSED') ORDER BY number;
 
+-- name: failed_jobs
+SELECT id FROM jobs WHERE state = 'FAILED';
+
 -- name: set_job_state
 UPDATE jobs SET
   state = :state,
