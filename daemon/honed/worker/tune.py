@@ -162,6 +162,7 @@ def _tune(
                 validation_loss=step.validation_loss,
                 learning_rate=step.learning_rate,
                 gradient_norm=step.gradient_norm,
+                tokens=step.tokens,
                 tokens_per_s=step.tokens / step.seconds,
                 eta_s=step.seconds / step.step * (step.total_steps - step.step),
             )
