@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 export ORT_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: setup demo test fmt lint types protos protos-check bench serve clean
+.PHONY: setup demo test fmt lint types protos protos-check bench bench-gpu serve clean
 
 setup: $(STAMP)
 
@@ -57,6 +57,11 @@ bench: setup
 	$(BIN)/pip install --quiet -c constraints.txt --group bench
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/tune.py --quick
+
+bench-gpu: setup
+	$(BIN)/pip install --quiet -c constraints.txt --group bench-gpu
+	$(BIN)/python benchmarks/gpu.py
 
 # A daemon for trying things out: state in build/state, a UNIX socket beside it.
 serve: setup

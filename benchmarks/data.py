@@ -14,17 +14,14 @@ import argparse
 import csv
 import json
 import os
-import platform
 import random
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
+
+from measure import family, machine, measured
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -49,7 +46,8 @@ def main() -> None:
     arguments = parser.parse_args()
     from demo import model_file, running_daemon
 
-    figures = {"machine": machine(), "quick": arguments.quick}
+    packages = ("torch", "onnxruntime", "tokenizers", "transformers", "datasets", "rensa")
+    figures = {"machine": machine(*packages), "quick": arguments.quick}
     print(figures["machine"], flush=True)
     with tempfile.TemporaryDirectory(prefix="hb-") as scratch, running_daemon(Path(scratch)) as client:
         client.wait_job(client.upload_model("smollm2", str(model_file())).name)
@@ -70,14 +68,6 @@ def main() -> None:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
-def machine() -> str:
-    cpu = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    names = ("torch", "onnxruntime", "tokenizers", "transformers", "datasets", "rensa")
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in names)
-    cores = len(os.sched_getaffinity(0))
-    return f"{cpu.partition(':')[2].strip()}, {cores} cores, Python {platform.python_version()}, {versions}"
-
-
 def generate(table: Path, rows: int) -> list[str]:
     """Writes a CSV of texts and labels, about 100 bytes a row, and returns its texts."""
     draw = random.Random(0)
@@ -87,53 +77,6 @@ def generate(table: Path, rows: int) -> list[str]:
         writer.writerow(("text", "label"))
         writer.writerows((text, draw.choice(LABELS)) for text in texts)
     return texts
-
-
-@dataclass
-class Peak:
-    """Wall clock and memory of a block."""
-
-    seconds: float = 0.0
-    bytes: int = 0
-
-
-@contextmanager
-def measured(pid: int):
-    """Measures a process with all its children while the block runs."""
-    peak, done = Peak(), threading.Event()
-
-    def sample() -> None:
-        while not done.wait(0.05):
-            peak.bytes = max(peak.bytes, sum(map(resident, family(pid))))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    began = time.monotonic()
-    try:
-        yield peak
-    finally:
-        peak.seconds = time.monotonic() - began
-        done.set()
-        thread.join()
-
-
-def family(pid: int) -> list[int]:
-    try:
-        children = [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-        ]
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [pid, *(member for child in children for member in family(child))]
-
-
-def resident(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 def ingest(client, table: Path, model: Path, folder: Path, rows: int) -> dict:

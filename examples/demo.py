@@ -240,7 +240,7 @@ def running_daemon(folder: Path) -> Generator[Client]:
                 yield client
         finally:
             process.terminate()
-            process.wait(15)
+            process.wait(30)  # a tuning under way writes a checkpoint first
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

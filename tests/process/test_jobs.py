@@ -52,7 +52,7 @@ def test_jobs_are_listed_the_newest_first(client, tuned):
     assert times == sorted(times, reverse=True)
 
 
-def test_the_events_of_a_job_tell_its_whole_life_without_gaps(tuned):
+def test_the_events_of_a_job_tell_its_whole_life_without_gaps(client, tuned):
     assert [event.sequence for event in tuned.events] == list(range(1, len(tuned.events) + 1))
     states = [event.state for event in tuned.events if event.WhichOneof("event") == "state"]
     assert states == [Job.STATE_QUEUED, Job.STATE_RUNNING, Job.STATE_SUCCEEDED]
@@ -62,6 +62,7 @@ def test_the_events_of_a_job_tell_its_whole_life_without_gaps(tuned):
     assert [step.step for step in steps] == [1, 2]
     assert all(step.total_steps == 2 and step.loss > 0 and step.tokens_per_s > 0 for step in steps)
     assert all(50 << 20 < step.memory_bytes < 8 << 30 for step in steps)  # torch alone takes more than the lower bound
+    assert 0 < steps[0].tokens < steps[1].tokens == client.get_adapter(tuned.job.result).training.tokens
 
 
 def test_a_replay_from_any_cursor_gives_exactly_the_events_behind_it(client, tuned):

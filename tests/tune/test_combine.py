@@ -123,7 +123,9 @@ def test_dare_hangs_on_the_seed_alone():
 
 
 def adapter(tiny_llama, folder, seed, rank):
-    model = lora.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=3 * rank, seed=seed))
+    model = methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=3 * rank, seed=seed)
+    )
     draw = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -144,7 +146,7 @@ def test_a_combined_model_is_pefts_own(tiny_llama, tmp_path, method, ranks):
     sources = [
         Source(lora.values(folder), lora.scale(folder), weight) for folder, weight in zip(folders, weights, strict=True)
     ]
-    ours = lora.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=rank, seed=9))
+    ours = methods.attach(base.load(tiny_llama, torch.float32), methods.Settings("lora", rank, alpha=rank, seed=9))
     lora.fill(ours, combine(sources, method, rank, density, 0))
     theirs = PeftModel.from_pretrained(base.load(tiny_llama, torch.float32), str(folders[0]), adapter_name="first")
     theirs.load_adapter(str(folders[1]), adapter_name="second")

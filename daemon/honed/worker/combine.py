@@ -41,7 +41,7 @@ def run(work: CombineWork, output: Path, report: Report) -> dict[str, Any]:
         Source(lora.values(folder), lora.scale(folder), weight)
         for folder, weight in zip(folders, work.weights, strict=True)
     ]
-    combined = lora.attach(
+    combined = methods.attach(
         model, methods.Settings("lora", work.rank, alpha=work.rank, target_modules=work.target_modules, seed=work.seed)
     )
     lora.fill(combined, combine(sources, work.method, work.rank, work.density, work.seed))

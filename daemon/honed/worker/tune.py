@@ -285,6 +285,7 @@ def train(
                     validation_loss=step.validation_loss,
                     learning_rate=step.learning_rate,
                     gradient_norm=step.gradient_norm,
+                    tokens=step.tokens,
                     tokens_per_s=tokens_per_s,
                     eta_s=eta_s,
                     memory_bytes=memory_bytes(),
@@ -444,7 +445,7 @@ def _shown(step: Step) -> dict[str, Any]:
 
 
 def _trainable(adapted: methods.TunedModel) -> int:
-    return sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
+    return sum(parameter.numel() for parameter in methods.trainable_parameters(adapted))
 
 
 def _summary(steps: Sequence[Step], rows: int, batch_size: int, trainable: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Parity(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., tokens: _Optional[int] = ..., top1_agreement: _Optional[float] = ..., near_ties: _Optional[int] = ..., near_tie_nats: _Optional[float] = ..., mean_kl: _Optional[float] = ..., max_kl: _Optional[float] = ..., reference_accuracy: _Optional[float] = ..., accuracy: _Optional[float] = ..., source: _Optional[str] = ..., onnxruntime_version: _Optional[str] = ...) -> None: ...
 
 class Progress(_message.Message):
-    __slots__ = ("step", "total_steps", "loss", "validation_loss", "learning_rate", "gradient_norm", "tokens_per_s", "eta", "memory_bytes")
+    __slots__ = ("step", "total_steps", "loss", "validation_loss", "learning_rate", "gradient_norm", "tokens_per_s", "eta", "memory_bytes", "tokens")
     STEP_FIELD_NUMBER: _ClassVar[int]
     TOTAL_STEPS_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class Progress(_message.Message):
     TOKENS_PER_S_FIELD_NUMBER: _ClassVar[int]
     ETA_FIELD_NUMBER: _ClassVar[int]
     MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     step: int
     total_steps: int
     loss: float
@@ -93,4 +94,5 @@ class Progress(_message.Message):
     tokens_per_s: float
     eta: _duration_pb2.Duration
     memory_bytes: int
-    def __init__(self, step: _Optional[int] = ..., total_steps: _Optional[int] = ..., loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens_per_s: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
+    tokens: int
+    def __init__(self, step: _Optional[int] = ..., total_steps: _Optional[int] = ..., loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens_per_s: _Optional[float] = ..., eta: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., memory_bytes: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
