@@ -166,11 +166,10 @@ def _measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def _honed(model: Any, rows: Sequence[list[int]], batch: int, arguments: argparse.Namespace) -> list[float]:
     """The moments at which the steps ended. All that this script knows of honed's loop."""
     from honed.data import TokenizedExample
-    from honed.tune import methods
+    from honed.tune import attention, memory, methods
     from honed.tune.loop import LoopSettings, run
 
-    if arguments.checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.set_attn_implementation(attention.NAME)
     adapted = methods.attach(model, methods.Settings("lora", RANK, alpha=2.0 * RANK))
     settings = LoopSettings(
         learning_rate=1e-4,
@@ -181,6 +180,8 @@ def _honed(model: Any, rows: Sequence[list[int]], batch: int, arguments: argpars
         max_gradient_norm=1.0,
         weight_decay=0.0,
         seed=0,
+        micro_batch_tokens=memory.default_tokens(),
+        gradient_checkpointing=arguments.checkpointing,
     )
     examples = [TokenizedExample(tuple(row[:1]), tuple(row[1:])) for row in rows]
     return [time.monotonic() for _ in run(adapted, examples, [], settings)]

@@ -179,6 +179,7 @@ def run_honed(trial: Trial, folder: Path) -> tuple[dict[str, Any], Path]:
         adapter_name="adapters/honed",
         evaluate=False,
         checkpoint_every_s=30,
+        memory_bytes=None,
         **trial.settings,
     )
     write_spec(folder, work)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import torch
 from bitsandbytes import optim
 from honed.data import TokenizedExample
-from honed.tune.attention import rows_arguments
+from honed.tune import attention
 from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
 from honed.tune.guard import Guard
@@ -208,6 +208,7 @@ def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0
             2023, arXiv 2310.05914).
     """
     causal: Any = model.get_base_model()
+    assert causal.config._attn_implementation == attention.NAME, "others know no rows"  # noqa: SLF001 - no getter
     batch = batch.to(next(causal.parameters()).device)
     embedded = causal.get_input_embeddings()(batch.ids[None])  # [1, N, D]
     if noise_alpha:
@@ -218,7 +219,7 @@ def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0
         position_ids=batch.positions[None] + virtual_tokens(model),
         past_key_values=virtual_cache(model, 1),
         use_cache=False,
-        **rows_arguments(batch.layout),
+        **attention.rows_arguments(batch.layout),
     ).last_hidden_state[0]  # [N, D]
     head, states, targets = causal.get_output_embeddings(), hidden[batch.states], batch.targets
 
