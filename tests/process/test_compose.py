@@ -28,10 +28,12 @@ PETS = [{"text": f"My {pet} is {n} years old.", "label": pet} for n in range(6) 
 def sets(client, tmp_path_factory) -> None:
     """datasets/cards, datasets/pets without test rows, and datasets/both with the rows of the two, split otherwise."""
     folder = tmp_path_factory.mktemp("composed")
-    for name, rows, fraction in (("cards", CARDS, 0.25), ("pets", PETS, 0), ("both", CARDS + PETS, 0.25)):
+    for seed, (name, rows, fraction) in enumerate(
+        (("cards", CARDS, 0.25), ("pets", PETS, 0), ("both", CARDS + PETS, 0.25))
+    ):
         (folder / name).write_bytes(WRITE["jsonl"](rows))
         client.upload_dataset(
-            name, folder / name, text_column="text", label_column="label", test_fraction=fraction, seed=1
+            name, folder / name, text_column="text", label_column="label", test_fraction=fraction, seed=seed
         )
 
 
