@@ -1,22 +1,24 @@
 """A sweep makes the very adapter that a tuning with its best settings makes, however often it is interrupted."""
 
 import os
+import shutil
 import signal
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from helpers.daemon import JOB_TIMEOUT_S, Daemon, refused, wait_for
 from honed.client.errors import JobFailed
-from honed.v1.jobs_pb2 import Job, SweepSpec, Trial, TuneSpec
+from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, Job, SweepSpec, Trial, TuneSpec
+from safetensors.torch import load_file, save_file
 
 COMPLETE, PRUNED, FAILED = Trial.STATE_COMPLETE, Trial.STATE_PRUNED, Trial.STATE_FAILED
-ABSURD = 1e4  # an alpha with which the loss is soon no number
+HUGE = 2e14
 
 
 def tuning(adapter_id: str, **settings) -> TuneSpec:
     """16 rows are trained, 4 of them held out: three steps an epoch."""
-    given = {"batch_size": 4, "validation_fraction": 0.25, "dropout": 0.1, "skip_evaluation": True}
-    return TuneSpec(model="tiny", dataset="table", adapter_id=adapter_id, **given | settings)
+    given = {"model": "tiny", "batch_size": 4, "validation_fraction": 0.25, "dropout": 0.1, "skip_evaluation": True}
+    return TuneSpec(dataset="table", adapter_id=adapter_id, **given | settings)
 
 
 def sweep(adapter_id: str, tune: dict | None = None, **fields) -> SweepSpec:
@@ -195,20 +197,40 @@ def test_when_the_time_is_up_no_trial_begins(one_thread):
         assert client.get_adapter("hasty").spec.rank == 2
 
 
-def test_a_trial_whose_loss_is_no_number_fails_and_the_sweep_goes_on(one_thread):
+@pytest.fixture(scope="module")
+def brittle(one_thread, tiny_model, tmp_path_factory) -> dict:
+    """Settings on models/brittle, with which a learning rate of 1 makes the loss no number at the second step.
+
+    The model is the tiny one, but what its last gate and up layers read is HUGE and their weights are as much smaller:
+    adapters that have moved multiply the one with the other beyond what float32 holds.
+    """
+    folder = shutil.copytree(tiny_model, tmp_path_factory.mktemp("models") / "brittle")
+    (file,) = folder.glob("*.safetensors")
+    weights = load_file(file)
+    layer = "model.layers.1"
+    weights[f"{layer}.post_attention_layernorm.weight"] *= HUGE
+    for name in ("gate_proj", "up_proj"):
+        weights[f"{layer}.mlp.{name}.weight"] /= HUGE
+    save_file(weights, file, {"format": "pt"})
     with one_thread.client() as client:
-        tune = {"alpha": ABSURD, "epochs": 4, "max_gradient_norm": 1e6}
-        job = client.wait_job(client.sweep(sweep("daring", tune, learning_rates=[1, 1e-9])).name)
+        client.wait_job(client.upload_model("brittle", folder).name)
+    whole = {"base_precision": BASE_PRECISION_BF16, "warmup_fraction": 0}
+    return {"model": "brittle", "alpha": 1e4, "epochs": 2, "max_gradient_norm": 1e6, **whole}
+
+
+def test_a_trial_whose_loss_is_no_number_fails_and_the_sweep_goes_on(one_thread, brittle):
+    with one_thread.client() as client:
+        spec = sweep("daring", brittle | {"rank": 1}, learning_rates=[1, 1e-18])
+        job = client.wait_job(client.sweep(spec).name)
         assert [trial.state for trial in job.trials] == [FAILED, COMPLETE]
         assert "lower the learning rate" in job.trials[0].message
         adapter = client.get_adapter("daring")
-        assert (adapter.spec.learning_rate, adapter.spec.alpha) == (1e-9, ABSURD)
+        assert (adapter.spec.learning_rate, adapter.spec.alpha) == (1e-18, 1e4)
 
 
-def test_a_sweep_of_which_every_trial_fails_fails(one_thread):
+def test_a_sweep_of_which_every_trial_fails_fails(one_thread, brittle):
     with one_thread.client() as client:
-        tune = {"alpha": ABSURD, "epochs": 4, "max_gradient_norm": 1e6}
-        job = client.sweep(sweep("hopeless", tune, learning_rates=[1, 0.9]))
+        job = client.sweep(sweep("hopeless", brittle | {"rank": 1}, learning_rates=[1, 0.9]))
         with pytest.raises(JobFailed) as caught:
             client.wait_job(job.name)
         assert caught.value.job.error.reason == "ALL_TRIALS_FAILED"
