@@ -6,6 +6,7 @@ The base is that of `make demo`. A data set's name has a digest of its tables, s
 import csv
 import hashlib
 import random
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,9 +23,10 @@ sys.path.insert(0, str(ROOT / "examples"))
 
 @contextmanager
 def daemon(state: Path = STATE) -> Iterator[Any]:
-    """A client of a daemon on a state folder that stays, the base imported."""
+    """A client of a daemon on a state folder that stays, the base imported. SIGTERM ends the daemon too."""
     from demo import model_file, running_daemon
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     state.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="hb-") as scratch:
         (Path(scratch) / "state").symlink_to(

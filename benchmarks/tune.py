@@ -309,7 +309,9 @@ def _accuracy(model: Path, data: Path, precision: str, adapters: dict[str, Path]
         "scratch": str(scratch),
     }
     command = [sys.executable, str(Path(__file__).with_name("tune_accuracy.py")), json.dumps(asked)]
-    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=os.environ | OFFLINE)
+    found = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | OFFLINE)
+    if found.returncode:
+        raise SystemExit(f"The adapters could not be asked: {found.stderr[-4000:]}")
     right = json.loads(found.stdout.splitlines()[-1])
     scores = {}
     for side in SIDES:

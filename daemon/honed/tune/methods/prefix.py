@@ -24,7 +24,7 @@ def attach(model: Any, settings: Settings) -> PeftModel:
     heads = model.config.num_key_value_heads
     config.token_dim = flat.shape[1] // (2 * model.config.num_hidden_layers)  # PEFT's guess ignores head_dim
     config.num_attention_heads = heads
-    adapted = get_peft_model(model, config)
+    adapted: Any = get_peft_model(model, config)
     adapted.prompt_encoder["default"].load_prompt_embeddings(flat)
     return adapted
 
