@@ -146,6 +146,7 @@ def test_an_adapter_of_a_sweep_has_the_settings_that_won_and_all_trials():
             evaluations=[],
             report="",
             augmented_rows={},
+            replayed_rows={},
             searched={"learning_rate": 0.5, "rank": 4, "epochs": 2.0, "alpha": 8.0},
             trials=[trial | {"validation_loss": 1.25, "seconds": 0.25, "message": ""}],
         )

@@ -63,6 +63,7 @@ def service(core, publish, dataset_facts):
         evaluations=[],
         report="",
         augmented_rows={},
+        replayed_rows={},
     )
     return JobService(core)
 
@@ -375,6 +376,7 @@ async def test_a_combination_reaches_the_worker_and_makes_an_adapter_and_its_rep
         dataset="datasets/d",
         adapter_id="new",
         base_precision="BASE_PRECISION_NF4",
+        method="METHOD_LORA",
         rank=12,
         alpha=12,
     )

@@ -115,7 +115,15 @@ def test_patterns_have_limits(patterns):
 def test_asking_for_a_reply_of_what_cannot_be_served_does_not_advise_an_export(core, publish):
     publish("models/m")
     spec = TuneSpec(model="models/m", dataset="datasets/d", method="METHOD_PROMPT").SerializeToString().hex()
-    facts = {"contract": {}, "training": {"seconds": 1.0}, "evaluations": [], "report": "", "augmented_rows": {}}
+    facts = {
+        "contract": {},
+        "training": {"seconds": 1.0},
+        "evaluations": [],
+        "report": "",
+        "augmented_rows": {},
+        "replayed_rows": {},
+        "replayed_rows": {},
+    }
     publish("adapters/p", ("models/m",), spec=spec, **facts)
     with pytest.raises(InvalidInput, match="tuned with prompt, which no export can serve") as caught:
         _servable(core, "adapters/p")

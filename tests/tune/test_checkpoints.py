@@ -191,13 +191,18 @@ def test_rows_of_one_length_are_skipped_across_epochs(fresh, tmp_path):
 @pytest.fixture
 def explosive(tiny_llama, rows):
     """A model that is sure of itself, and rows that say what it says: it can only get worse, and very bad."""
-    model = base.load(tiny_llama, torch.float32)
-    model.get_output_embeddings().weight.data *= 8
+
+    def sure():
+        model = base.load(tiny_llama, torch.float32)
+        model.get_output_embeddings().weight.data *= 8
+        return model
+
+    model = sure()
     with torch.inference_mode():
         said = [
             TokenizedExample(r.prompt, (int(model(torch.tensor([r.prompt])).logits[0, -1].argmax()),)) for r in rows
         ]
-    return lambda: methods.attach(model, methods.Settings("lora", rank=4, alpha=8)), said
+    return lambda: methods.attach(sure(), methods.Settings("lora", rank=4, alpha=8)), said
 
 
 @pytest.mark.parametrize("stop_after", [None, 6])

@@ -95,7 +95,8 @@ def run(
     yield from (Step(**step) for step in steps)
     model.train()
     share = shares(model, settings)
-    guard = Guard(model.config.vocab_size, settings.learning_rate, settings.warmup_fraction)
+    causal: Any = model.get_base_model()
+    guard = Guard(causal.config.vocab_size, settings.learning_rate, settings.warmup_fraction)
     for past in steps:
         guard.check(past["step"], past["loss"], past["gradient_norm"])
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
