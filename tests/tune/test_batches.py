@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 import torch
-from honed.data import TokenizedExample
+from honed.data import Span, TokenizedExample
 from honed.tune.batches import Batch, endless_batches, epoch_order, steps_per_epoch
 
 
@@ -13,9 +13,12 @@ def test_a_row_is_padded_on_the_right_and_its_reply_alone_is_predicted():
     assert batch.tokens == 7
 
 
-def test_earlier_trained_turns_are_predicted_too():
-    batch = Batch.of([TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=((1, 2), (3, 5)))])
+def test_earlier_trained_turns_are_predicted_too_each_by_its_weight():
+    row = TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=(Span(1, 2), Span(3, 5, 0.5)), weight=2.0)
+    batch = Batch.of([row])
     assert batch.targets.tolist() == [[6, -100, 8, 9, 3, 4, -100]]
+    assert batch.weights.tolist() == [[1.0, 0.0, 0.5, 0.5, 2.0, 2.0, 0.0]]
+    assert batch.weight == 6.0
 
 
 def test_targets_are_the_ids_one_place_on(rows):

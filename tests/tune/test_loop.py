@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from honed.data import TokenizedExample
+from honed.data import TokenizedExample, all_tokens
 from honed.errors import InvalidInput
 from honed.tune import base, lora
 from honed.tune.batches import Batch
@@ -52,6 +52,22 @@ def test_padding_costs_no_loss(adapted, rows):
     other = mean_loss(model, Batch.of([long])).item()
     expected = (alone * len(short.reply) + other) / (len(short.reply) + 1)
     assert beside == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_token_counts_by_the_weight_of_its_turn(adapted, rows):
+    model = adapted()
+    weighed = [replace(row, weight=weight) for row, weight in zip(rows, (0.5, 2.0, 1.0), strict=False)]
+    parts = [(reference_loss(model, [row]), row.weight * len(row.reply)) for row in weighed]
+    expected = sum(loss * weight for loss, weight in parts) / sum(weight for _, weight in parts)
+    assert mean_loss(model, Batch.of(weighed)).item() == pytest.approx(expected, rel=1e-5)
+    assert evaluate_loss(model, weighed, batch_size=2) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_all_tokens_is_that_of_transformers_with_padding_alone_ignored(adapted, rows):
+    model = adapted()
+    whole = [TokenizedExample(row.ids[:1], row.ids[1:]) for row in rows]
+    loss = mean_loss(model, Batch.of([all_tokens(row) for row in rows])).item()
+    assert loss == pytest.approx(reference_loss(model, whole), rel=1e-5)
 
 
 def test_smoothed_labels_give_every_token_a_share_of_the_target(adapted, rows):

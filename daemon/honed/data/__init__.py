@@ -8,7 +8,7 @@ from honed.data.prepared import Prepared
 from honed.data.serving_template import ServingTemplate
 from honed.data.shots import SimilarShots, choose_shots, untuned_prompt
 from honed.data.templates import Parameter, Slot, Template
-from honed.data.tokens import Renderer, TokenizedExample
+from honed.data.tokens import Renderer, Span, TokenizedExample, all_tokens
 
 __all__ = [
     "BoundTemplate",
@@ -21,8 +21,10 @@ __all__ = [
     "ServingTemplate",
     "SimilarShots",
     "Slot",
+    "Span",
     "Template",
     "TokenizedExample",
+    "all_tokens",
     "bind",
     "choose_shots",
     "untuned_prompt",

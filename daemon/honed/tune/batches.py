@@ -21,11 +21,13 @@ class Batch:
     Attributes:
         ids: [B, T] token ids; padding repeats 0.
         targets: [B, T]; targets[b, t] is the id to predict at t, or -100 where no loss is computed.
+        weights: [B, T] float32; by how much the prediction at t counts in the loss, 0 where there is none.
         lengths: [B] real tokens of each row.
     """
 
     ids: Tensor
     targets: Tensor
+    weights: Tensor
     lengths: Tensor
 
     @property
@@ -33,17 +35,22 @@ class Batch:
         """Real tokens."""
         return int(self.lengths.sum())
 
+    @property
+    def weight(self) -> float:
+        """Sum of the weights: what the mean loss was divided by."""
+        return self.weights.sum(dtype=torch.float64).item()
+
     @classmethod
     def of(cls, rows: Sequence[TokenizedExample]) -> "Batch":
         longest = max(map(len, rows))
         ids = torch.zeros((len(rows), longest), dtype=torch.long)
-        targets = torch.full((len(rows), longest), _IGNORED)
+        weights = torch.zeros((len(rows), longest))
         for place, row in enumerate(rows):
-            ids[place, : len(row)] = torch.tensor(row.prompt + row.reply)
-            targets[place, len(row.prompt) - 1 : len(row) - 1] = torch.tensor(row.reply)
-            for start, end in row.earlier:
-                targets[place, start - 1 : end - 1] = torch.tensor(row.prompt[start:end])
-        return cls(ids, targets, torch.tensor([len(row) for row in rows]))
+            ids[place, : len(row)] = torch.tensor(row.ids)
+            weights[place, : len(row) - 1] = torch.tensor(row.weights()[1:])
+        targets = torch.full_like(ids, _IGNORED)
+        targets[:, :-1] = ids[:, 1:].where(weights[:, :-1] > 0, _IGNORED)
+        return cls(ids, targets, weights, torch.tensor([len(row) for row in rows]))
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

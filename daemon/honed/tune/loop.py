@@ -141,7 +141,7 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
 
 
 def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
-    """Cross-entropy over the trained tokens of a batch, their mean, in float32.
+    """Cross-entropy over the trained tokens of a batch, their weighted mean, in float32: Σ w · nll / Σ w.
 
     Args:
         label_smoothing: share of a target's probability that is spread over the vocabulary.
@@ -157,30 +157,31 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
     hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
     targets = batch.targets.to(where)
     trained = targets != _IGNORED
-    head, states, expected = causal.get_output_embeddings(), hidden[trained], targets[trained]  # [N, D] and [N]
+    head = causal.get_output_embeddings()
+    whole = hidden[trained], targets[trained], batch.weights.to(where)[trained]  # [N, D], [N] and [N]
 
-    def summed(part: Tensor, ids: Tensor) -> Tensor:
-        logits = head(part).float()  # [n, V]
-        return functional.cross_entropy(logits, ids, reduction="sum", label_smoothing=label_smoothing)
+    def summed(states: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
+        logits = head(states).float()  # [n, V]
+        losses = functional.cross_entropy(logits, ids, reduction="none", label_smoothing=label_smoothing)
+        return (losses * weights).sum()
 
-    if len(expected) <= _LOGITS_AT_ONCE:
-        return summed(states, expected) / len(expected)
-    parts = zip(states.split(_LOGITS_AT_ONCE), expected.split(_LOGITS_AT_ONCE), strict=True)
+    if len(whole[0]) <= _LOGITS_AT_ONCE:
+        return summed(*whole) / batch.weight
+    parts = zip(*(each.split(_LOGITS_AT_ONCE) for each in whole), strict=True)
     # The backward computes the logits of a part again instead of keeping those of all.
     sums: list[Tensor] = [checkpoint(summed, *part, use_reentrant=False) for part in parts]
-    return torch.stack(sums).sum() / len(expected)
+    return torch.stack(sums).sum() / batch.weight
 
 
 @torch.inference_mode()
 def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
-    """Mean loss over the trained tokens of rows, without dropout."""
+    """Mean loss over the trained tokens of rows, by their weights, without dropout."""
     model.eval()
-    total = count = 0.0
+    total = weight = 0.0
     ordered = sorted(rows, key=len)
     for start in range(0, len(ordered), batch_size):
         batch = Batch.of(ordered[start : start + batch_size])
-        trained = int((batch.targets != _IGNORED).sum())
-        total += mean_loss(model, batch).item() * trained
-        count += trained
+        total += mean_loss(model, batch).item() * batch.weight
+        weight += batch.weight
     model.train()
-    return total / count
+    return total / weight

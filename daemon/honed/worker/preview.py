@@ -35,10 +35,7 @@ def run(work: PreviewWork, output: Path, report: Report) -> dict[str, Any]:  # n
 
 
 def _tokens(renderer: Renderer, row: TokenizedExample) -> list[dict[str, Any]]:
-    trained = [False] * len(row.prompt) + [True] * len(row.reply)
-    for start, end in row.earlier:
-        trained[start:end] = [True] * (end - start)
     return [
-        {"id": token, "text": renderer.token_text(token), "trained": flag}
-        for token, flag in zip((*row.prompt, *row.reply), trained, strict=True)
+        {"id": token, "text": renderer.token_text(token), "trained": weight > 0}
+        for token, weight in zip(row.ids, row.weights(), strict=True)
     ]
