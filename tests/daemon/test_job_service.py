@@ -4,6 +4,7 @@ import pytest
 from honed.daemon.rpc.jobs import JobService
 from honed.errors import InvalidInput, NoRoom, NotFound, WrongState
 from honed.v1.jobs_pb2 import (
+    OBJECTIVE_CLASSIFICATION,
     Augmentation,
     CreateJobRequest,
     EvaluateSpec,
@@ -17,30 +18,30 @@ from honed.worker.contract import EvaluateWork, TuneWork
 
 @pytest.fixture
 def service(core, publish, dataset_facts):
-    """With two models, data sets, and an adapter and an export of each model."""
+    """With two models, an adapter and an export of each, an encoder, an adapter with a head, and data sets."""
+
+    def tuned(name, model, **facts):
+        spec = TuneSpec(model=model, dataset="datasets/d").SerializeToString().hex()
+        made = {"contract": {}, "training": {"seconds": 1.0}, "evaluations": [], "report": "", "augmented_rows": {}}
+        publish(name, (model, "datasets/d"), spec=spec, **made | facts)
+
     publish("datasets/d", **dataset_facts)
     publish("datasets/old", **dataset_facts)
     publish("datasets/untested", **dataset_facts | {"test_rows": 0})
-    publish("datasets/tales", **dataset_facts | {"shape": "text", "task": "text"})
+    publish("datasets/tales", **dataset_facts | {"shape": "text", "task": "text", "labels": []})
+    publish("datasets/pairs", **dataset_facts | {"shape": "preference", "task": "generate", "labels": []})
+    publish("datasets/other", **dataset_facts | {"labels": ["card", "loan"]})
+    publish("models/reader", architecture="bert")
     for model, adapter, export in (("m", "a", "e"), ("n", "b", "f")):
-        spec = TuneSpec(model=f"models/{model}", dataset="datasets/d").SerializeToString().hex()
-        publish(f"models/{model}")
-        publish(
-            f"adapters/{adapter}",
-            (f"models/{model}", "datasets/d"),
-            spec=spec,
-            contract={},
-            training={"seconds": 1.0},
-            evaluations=[],
-            report="",
-            augmented_rows={},
-        )
+        publish(f"models/{model}", architecture="llama")
+        tuned(f"adapters/{adapter}", f"models/{model}")
         publish(
             f"exports/{export}",
             (f"adapters/{adapter}", f"models/{model}"),
             source=f"adapters/{adapter}",
             model=f"models/{model}",
         )
+    tuned("adapters/head", "models/m", labels=["card", "refund"])
     return JobService(core)
 
 
@@ -53,6 +54,9 @@ def create(core, service):
         return core.jobs.get(message.name.removeprefix("jobs/"))
 
     return create
+
+
+HEAD, ALL_TOKENS = "OBJECTIVE_CLASSIFICATION", "OBJECTIVE_ALL_TOKENS"
 
 
 def tuning(**values):
@@ -78,6 +82,20 @@ async def test_a_tuning_reaches_the_worker_with_names_folders_and_defaults(core,
     assert (work.adapter_name, work.evaluate, work.max_evaluation_rows) == ("adapters/new", True, 500)
     assert work.earlier == [{"name": "datasets/old", "folder": core.folder("datasets/old")}]
     assert work.augmentation == {"casing": 2}
+
+
+async def test_every_objective_reaches_the_worker_under_its_name(create):
+    names = {"OBJECTIVE_UNSPECIFIED": "completion", ALL_TOKENS: "all_tokens", HEAD: "classification"}
+    for number, (objective, name) in enumerate(names.items()):
+        job = await create(tuning(objective=objective, adapter_id=f"new-{number}"))
+        assert job.work["objective"] == name
+    spec = TuneSpec.FromString(bytes.fromhex(job.makes["adapter"].facts["spec"]))
+    assert spec.objective == OBJECTIVE_CLASSIFICATION
+
+
+async def test_an_encoder_learns_to_classify(create):
+    job = await create(tuning(model="models/reader", objective=HEAD, augmentation=Augmentation(typos=1)))
+    assert job.work["objective"] == "classification"
 
 
 async def test_a_tuning_that_measures_makes_an_adapter_and_its_report(create):
@@ -166,6 +184,31 @@ async def test_an_evaluation_makes_a_report_of_its_own(core, create):
             "datasets/untested has no test rows",
         ),
         (tuning(max_evaluation_rows=0), "job.tune.max_evaluation_rows", "found 0"),
+        (tuning(dataset="datasets/tales", objective=HEAD), "job.tune.objective", "datasets/tales has no labels"),
+        (tuning(dataset="datasets/pairs", objective=ALL_TOKENS), "job.tune.objective", "expected COMPLETION"),
+        (tuning(objective=7), "job.tune.objective", "found 7"),
+        (tuning(objective=HEAD, earlier_datasets=["datasets/old"]), "job.tune.earlier_datasets", "CLASSIFICATION"),
+        (tuning(model="models/reader"), "job.tune.objective", "is an encoder (bert), which writes no text"),
+        (tuning(model="models/reader", objective=HEAD, few_shot=2), "job.tune.few_shot", "encoder"),
+        (
+            tuning(model="models/reader", objective=HEAD, augmentation=Augmentation(paraphrase=1)),
+            "job.tune.augmentation.paraphrase",
+            "encoder",
+        ),
+        (evaluation("models/reader"), "job.evaluate.subjects", "models/reader is an encoder"),
+        (evaluation("adapters/head", dataset="datasets/tales"), "job.evaluate.subjects", "its own labels alone"),
+        (evaluation("adapters/head", dataset="datasets/other"), "job.evaluate.subjects", "has others: loan"),
+        (
+            evaluation("adapters/head", earlier_datasets=["datasets/old"]),
+            "job.evaluate.earlier_datasets",
+            "an adapter that writes text",
+        ),
+        (
+            Job(export=ExportSpec(source="adapters/head", export_id="new")),
+            "job.export.source",
+            "adapters/head has a classification head, which writes no text, and cannot be exported yet",
+        ),
+        (Job(export=ExportSpec(source="models/reader", export_id="new")), "job.export.source", "is an encoder"),
     ],
 )
 async def test_a_job_that_cannot_be_done_is_refused_by_its_field(core, create, job, field, part):

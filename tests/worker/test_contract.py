@@ -46,6 +46,7 @@ TUNE = TuneWork(
     label_smoothing=0.1,
     noise_alpha=5.0,
     patience=3,
+    objective="all_tokens",
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
 )

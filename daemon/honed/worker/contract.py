@@ -125,6 +125,7 @@ class TuneWork(Work):
     label_smoothing: float
     noise_alpha: float
     patience: int | None
+    objective: Literal["completion", "all_tokens", "classification"]
     few_shot: int | None
     evaluate: bool
     model_name: str

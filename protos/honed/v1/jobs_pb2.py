@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from honed.v1 import types_pb2 as honed_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13honed/v1/jobs.proto\x12\x08honed.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14honed/v1/types.proto\"\xc0\x05\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.honed.v1.Job.State\x12\r\n\x05phase\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x31\n\x0cimport_model\x18\t \x01(\x0b\x32\x19.honed.v1.ImportModelSpecH\x00\x12\"\n\x04tune\x18\n \x01(\x0b\x32\x12.honed.v1.TuneSpecH\x00\x12*\n\x08\x65valuate\x18\x0b \x01(\x0b\x32\x16.honed.v1.EvaluateSpecH\x00\x12&\n\x06\x65xport\x18\x0c \x01(\x0b\x32\x14.honed.v1.ExportSpecH\x00\x12$\n\x08progress\x18\r \x01(\x0b\x32\x12.honed.v1.Progress\x12!\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x12.honed.v1.JobError\x12\x0e\n\x06result\x18\x0f \x01(\t\x12)\n\x0b\x65valuations\x18\x10 \x03(\x0b\x32\x14.honed.v1.Evaluation\"\x91\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_PAUSED\x10\x06\x42\x06\n\x04spec\"\x9e\x01\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x32\n\x08metadata\x18\x04 \x03(\x0b\x32 .honed.v1.JobError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"3\n\x0fImportModelSpec\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\x90\x07\n\x08TuneSpec\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x12\n\nadapter_id\x18\x03 \x01(\t\x12/\n\x0e\x62\x61se_precision\x18\x04 \x01(\x0e\x32\x17.honed.v1.BasePrecision\x12\x11\n\x04rank\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\x05\x61lpha\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07\x64ropout\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x06\x65pochs\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x16\n\tmax_steps\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nbatch_size\x18\x0b \x01(\x05H\x06\x88\x01\x01\x12\x1c\n\x0fwarmup_fraction\x18\x0c \x01(\x01H\x07\x88\x01\x01\x12\x1e\n\x11max_gradient_norm\x18\r \x01(\x01H\x08\x88\x01\x01\x12\x19\n\x0cweight_decay\x18\x0e \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0f \x01(\x03H\n\x88\x01\x01\x12 \n\x13validation_fraction\x18\x10 \x01(\x01H\x0b\x88\x01\x01\x12\x15\n\x08\x66\x65w_shot\x18\x11 \x01(\x05H\x0c\x88\x01\x01\x12\x17\n\x0fskip_evaluation\x18\x12 \x01(\x08\x12 \n\x13max_evaluation_rows\x18\x13 \x01(\x05H\r\x88\x01\x01\x12\x18\n\x10\x65\x61rlier_datasets\x18\x14 \x03(\t\x12,\n\x0c\x61ugmentation\x18\x15 \x01(\x0b\x32\x16.honed.v1.Augmentation\x12\x1c\n\x0flabel_smoothing\x18\x16 \x01(\x01H\x0e\x88\x01\x01\x12\x18\n\x0bnoise_alpha\x18\x17 \x01(\x01H\x0f\x88\x01\x01\x12\x15\n\x08patience\x18\x18 \x01(\x05H\x10\x88\x01\x01\x42\x07\n\x05_rankB\x08\n\x06_alphaB\n\n\x08_dropoutB\x10\n\x0e_learning_rateB\t\n\x07_epochsB\x0c\n\n_max_stepsB\r\n\x0b_batch_sizeB\x12\n\x10_warmup_fractionB\x14\n\x12_max_gradient_normB\x0f\n\r_weight_decayB\x07\n\x05_seedB\x16\n\x14_validation_fractionB\x0b\n\t_few_shotB\x16\n\x14_max_evaluation_rowsB\x12\n\x10_label_smoothingB\x0e\n\x0c_noise_alphaB\x0b\n\t_patience\"l\n\x0c\x41ugmentation\x12\r\n\x05typos\x18\x01 \x01(\x05\x12\x0e\n\x06\x63\x61sing\x18\x02 \x01(\x05\x12\x13\n\x0bpunctuation\x18\x03 \x01(\x05\x12\x14\n\x0cword_dropout\x18\x04 \x01(\x05\x12\x12\n\nparaphrase\x18\x05 \x01(\x05\"\xdc\x01\n\x0c\x45valuateSpec\x12\x10\n\x08subjects\x18\x01 \x03(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05shots\x18\x03 \x03(\x05\x12)\n\x0bshot_choice\x18\x04 \x01(\x0e\x32\x14.honed.v1.ShotChoice\x12\x15\n\rslice_columns\x18\x05 \x03(\t\x12\x18\n\x10\x65\x61rlier_datasets\x18\x06 \x03(\t\x12\x15\n\x08max_rows\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x01\x88\x01\x01\x42\x0b\n\t_max_rowsB\x07\n\x05_seed\"h\n\nExportSpec\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x11\n\texport_id\x18\x02 \x01(\t\x12&\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x16.honed.v1.ExportFormat\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\"B\n\x10\x43reateJobRequest\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.honed.v1.Job\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.honed.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"5\n\x10WatchJobResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.honed.v1.JobEvent\"\xe9\x01\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x13.honed.v1.Job.StateH\x00\x12\x0f\n\x05phase\x18\x04 \x01(\tH\x00\x12&\n\x08progress\x18\x05 \x01(\x0b\x32\x12.honed.v1.ProgressH\x00\x12\r\n\x03log\x18\x06 \x01(\tH\x00\x12*\n\nevaluation\x18\x07 \x01(\x0b\x32\x14.honed.v1.EvaluationH\x00\x42\x07\n\x05\x65vent\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x0fPauseJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*`\n\rBasePrecision\x12\x1e\n\x1a\x42\x41SE_PRECISION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42\x41SE_PRECISION_NF4\x10\x01\x12\x17\n\x13\x42\x41SE_PRECISION_BF16\x10\x02*]\n\nShotChoice\x12\x1b\n\x17SHOT_CHOICE_UNSPECIFIED\x10\x00\x12\x19\n\x15SHOT_CHOICE_PER_LABEL\x10\x01\x12\x17\n\x13SHOT_CHOICE_SIMILAR\x10\x02*g\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XPORT_FORMAT_ONNX_INT8\x10\x01\x12\x1b\n\x17\x45XPORT_FORMAT_ONNX_FP32\x10\x02\x32\xe5\x03\n\nJobService\x12\x36\n\tCreateJob\x12\x1a.honed.v1.CreateJobRequest\x1a\r.honed.v1.Job\x12\x30\n\x06GetJob\x12\x17.honed.v1.GetJobRequest\x1a\r.honed.v1.Job\x12\x41\n\x08ListJobs\x12\x19.honed.v1.ListJobsRequest\x1a\x1a.honed.v1.ListJobsResponse\x12\x43\n\x08WatchJob\x12\x19.honed.v1.WatchJobRequest\x1a\x1a.honed.v1.WatchJobResponse0\x01\x12\x36\n\tCancelJob\x12\x1a.honed.v1.CancelJobRequest\x1a\r.honed.v1.Job\x12\x34\n\x08PauseJob\x12\x19.honed.v1.PauseJobRequest\x1a\r.honed.v1.Job\x12\x36\n\tResumeJob\x12\x1a.honed.v1.ResumeJobRequest\x1a\r.honed.v1.Job\x12?\n\tDeleteJob\x12\x1a.honed.v1.DeleteJobRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x13honed/v1/jobs.proto\x12\x08honed.v1\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14honed/v1/types.proto\"\xc0\x05\n\x03Job\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12\"\n\x05state\x18\x03 \x01(\x0e\x32\x13.honed.v1.Job.State\x12\r\n\x05phase\x18\x04 \x01(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12\x31\n\x0cimport_model\x18\t \x01(\x0b\x32\x19.honed.v1.ImportModelSpecH\x00\x12\"\n\x04tune\x18\n \x01(\x0b\x32\x12.honed.v1.TuneSpecH\x00\x12*\n\x08\x65valuate\x18\x0b \x01(\x0b\x32\x16.honed.v1.EvaluateSpecH\x00\x12&\n\x06\x65xport\x18\x0c \x01(\x0b\x32\x14.honed.v1.ExportSpecH\x00\x12$\n\x08progress\x18\r \x01(\x0b\x32\x12.honed.v1.Progress\x12!\n\x05\x65rror\x18\x0e \x01(\x0b\x32\x12.honed.v1.JobError\x12\x0e\n\x06result\x18\x0f \x01(\t\x12)\n\x0b\x65valuations\x18\x10 \x03(\x0b\x32\x14.honed.v1.Evaluation\"\x91\x01\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_QUEUED\x10\x01\x12\x11\n\rSTATE_RUNNING\x10\x02\x12\x13\n\x0fSTATE_SUCCEEDED\x10\x03\x12\x10\n\x0cSTATE_FAILED\x10\x04\x12\x13\n\x0fSTATE_CANCELLED\x10\x05\x12\x10\n\x0cSTATE_PAUSED\x10\x06\x42\x06\n\x04spec\"\x9e\x01\n\x08JobError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x32\n\x08metadata\x18\x04 \x03(\x0b\x32 .honed.v1.JobError.MetadataEntry\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"3\n\x0fImportModelSpec\x12\x10\n\x08model_id\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\"\xb8\x07\n\x08TuneSpec\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x12\n\nadapter_id\x18\x03 \x01(\t\x12/\n\x0e\x62\x61se_precision\x18\x04 \x01(\x0e\x32\x17.honed.v1.BasePrecision\x12\x11\n\x04rank\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\x05\x61lpha\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07\x64ropout\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x08 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x06\x65pochs\x18\t \x01(\x01H\x04\x88\x01\x01\x12\x16\n\tmax_steps\x18\n \x01(\x05H\x05\x88\x01\x01\x12\x17\n\nbatch_size\x18\x0b \x01(\x05H\x06\x88\x01\x01\x12\x1c\n\x0fwarmup_fraction\x18\x0c \x01(\x01H\x07\x88\x01\x01\x12\x1e\n\x11max_gradient_norm\x18\r \x01(\x01H\x08\x88\x01\x01\x12\x19\n\x0cweight_decay\x18\x0e \x01(\x01H\t\x88\x01\x01\x12\x11\n\x04seed\x18\x0f \x01(\x03H\n\x88\x01\x01\x12 \n\x13validation_fraction\x18\x10 \x01(\x01H\x0b\x88\x01\x01\x12\x15\n\x08\x66\x65w_shot\x18\x11 \x01(\x05H\x0c\x88\x01\x01\x12\x17\n\x0fskip_evaluation\x18\x12 \x01(\x08\x12 \n\x13max_evaluation_rows\x18\x13 \x01(\x05H\r\x88\x01\x01\x12\x18\n\x10\x65\x61rlier_datasets\x18\x14 \x03(\t\x12,\n\x0c\x61ugmentation\x18\x15 \x01(\x0b\x32\x16.honed.v1.Augmentation\x12\x1c\n\x0flabel_smoothing\x18\x16 \x01(\x01H\x0e\x88\x01\x01\x12\x18\n\x0bnoise_alpha\x18\x17 \x01(\x01H\x0f\x88\x01\x01\x12\x15\n\x08patience\x18\x18 \x01(\x05H\x10\x88\x01\x01\x12&\n\tobjective\x18\x1e \x01(\x0e\x32\x13.honed.v1.ObjectiveB\x07\n\x05_rankB\x08\n\x06_alphaB\n\n\x08_dropoutB\x10\n\x0e_learning_rateB\t\n\x07_epochsB\x0c\n\n_max_stepsB\r\n\x0b_batch_sizeB\x12\n\x10_warmup_fractionB\x14\n\x12_max_gradient_normB\x0f\n\r_weight_decayB\x07\n\x05_seedB\x16\n\x14_validation_fractionB\x0b\n\t_few_shotB\x16\n\x14_max_evaluation_rowsB\x12\n\x10_label_smoothingB\x0e\n\x0c_noise_alphaB\x0b\n\t_patience\"l\n\x0c\x41ugmentation\x12\r\n\x05typos\x18\x01 \x01(\x05\x12\x0e\n\x06\x63\x61sing\x18\x02 \x01(\x05\x12\x13\n\x0bpunctuation\x18\x03 \x01(\x05\x12\x14\n\x0cword_dropout\x18\x04 \x01(\x05\x12\x12\n\nparaphrase\x18\x05 \x01(\x05\"\xdc\x01\n\x0c\x45valuateSpec\x12\x10\n\x08subjects\x18\x01 \x03(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\r\n\x05shots\x18\x03 \x03(\x05\x12)\n\x0bshot_choice\x18\x04 \x01(\x0e\x32\x14.honed.v1.ShotChoice\x12\x15\n\rslice_columns\x18\x05 \x03(\t\x12\x18\n\x10\x65\x61rlier_datasets\x18\x06 \x03(\t\x12\x15\n\x08max_rows\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x01\x88\x01\x01\x42\x0b\n\t_max_rowsB\x07\n\x05_seed\"h\n\nExportSpec\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x11\n\texport_id\x18\x02 \x01(\t\x12&\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x16.honed.v1.ExportFormat\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\"B\n\x10\x43reateJobRequest\x12\x1a\n\x03job\x18\x01 \x01(\x0b\x32\r.honed.v1.Job\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1d\n\rGetJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x0fListJobsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"H\n\x10ListJobsResponse\x12\x1b\n\x04jobs\x18\x01 \x03(\x0b\x32\r.honed.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"7\n\x0fWatchJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"5\n\x10WatchJobResponse\x12!\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x12.honed.v1.JobEvent\"\xe9\x01\n\x08JobEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12$\n\x05state\x18\x03 \x01(\x0e\x32\x13.honed.v1.Job.StateH\x00\x12\x0f\n\x05phase\x18\x04 \x01(\tH\x00\x12&\n\x08progress\x18\x05 \x01(\x0b\x32\x12.honed.v1.ProgressH\x00\x12\r\n\x03log\x18\x06 \x01(\tH\x00\x12*\n\nevaluation\x18\x07 \x01(\x0b\x32\x14.honed.v1.EvaluationH\x00\x42\x07\n\x05\x65vent\" \n\x10\x43\x61ncelJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x1f\n\x0fPauseJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10ResumeJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10\x44\x65leteJobRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*`\n\rBasePrecision\x12\x1e\n\x1a\x42\x41SE_PRECISION_UNSPECIFIED\x10\x00\x12\x16\n\x12\x42\x41SE_PRECISION_NF4\x10\x01\x12\x17\n\x13\x42\x41SE_PRECISION_BF16\x10\x02*x\n\tObjective\x12\x19\n\x15OBJECTIVE_UNSPECIFIED\x10\x00\x12\x18\n\x14OBJECTIVE_COMPLETION\x10\x01\x12\x18\n\x14OBJECTIVE_ALL_TOKENS\x10\x02\x12\x1c\n\x18OBJECTIVE_CLASSIFICATION\x10\x03*]\n\nShotChoice\x12\x1b\n\x17SHOT_CHOICE_UNSPECIFIED\x10\x00\x12\x19\n\x15SHOT_CHOICE_PER_LABEL\x10\x01\x12\x17\n\x13SHOT_CHOICE_SIMILAR\x10\x02*g\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x45XPORT_FORMAT_ONNX_INT8\x10\x01\x12\x1b\n\x17\x45XPORT_FORMAT_ONNX_FP32\x10\x02\x32\xe5\x03\n\nJobService\x12\x36\n\tCreateJob\x12\x1a.honed.v1.CreateJobRequest\x1a\r.honed.v1.Job\x12\x30\n\x06GetJob\x12\x17.honed.v1.GetJobRequest\x1a\r.honed.v1.Job\x12\x41\n\x08ListJobs\x12\x19.honed.v1.ListJobsRequest\x1a\x1a.honed.v1.ListJobsResponse\x12\x43\n\x08WatchJob\x12\x19.honed.v1.WatchJobRequest\x1a\x1a.honed.v1.WatchJobResponse0\x01\x12\x36\n\tCancelJob\x12\x1a.honed.v1.CancelJobRequest\x1a\r.honed.v1.Job\x12\x34\n\x08PauseJob\x12\x19.honed.v1.PauseJobRequest\x1a\r.honed.v1.Job\x12\x36\n\tResumeJob\x12\x1a.honed.v1.ResumeJobRequest\x1a\r.honed.v1.Job\x12?\n\tDeleteJob\x12\x1a.honed.v1.DeleteJobRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,12 +36,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOBERROR_METADATAENTRY']._loaded_options = None
   _globals['_JOBERROR_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_BASEPRECISION']._serialized_start=3106
-  _globals['_BASEPRECISION']._serialized_end=3202
-  _globals['_SHOTCHOICE']._serialized_start=3204
-  _globals['_SHOTCHOICE']._serialized_end=3297
-  _globals['_EXPORTFORMAT']._serialized_start=3299
-  _globals['_EXPORTFORMAT']._serialized_end=3402
+  _globals['_BASEPRECISION']._serialized_start=3146
+  _globals['_BASEPRECISION']._serialized_end=3242
+  _globals['_OBJECTIVE']._serialized_start=3244
+  _globals['_OBJECTIVE']._serialized_end=3364
+  _globals['_SHOTCHOICE']._serialized_start=3366
+  _globals['_SHOTCHOICE']._serialized_end=3459
+  _globals['_EXPORTFORMAT']._serialized_start=3461
+  _globals['_EXPORTFORMAT']._serialized_end=3564
   _globals['_JOB']._serialized_start=118
   _globals['_JOB']._serialized_end=822
   _globals['_JOB_STATE']._serialized_start=669
@@ -53,35 +55,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IMPORTMODELSPEC']._serialized_start=985
   _globals['_IMPORTMODELSPEC']._serialized_end=1036
   _globals['_TUNESPEC']._serialized_start=1039
-  _globals['_TUNESPEC']._serialized_end=1951
-  _globals['_AUGMENTATION']._serialized_start=1953
-  _globals['_AUGMENTATION']._serialized_end=2061
-  _globals['_EVALUATESPEC']._serialized_start=2064
-  _globals['_EVALUATESPEC']._serialized_end=2284
-  _globals['_EXPORTSPEC']._serialized_start=2286
-  _globals['_EXPORTSPEC']._serialized_end=2390
-  _globals['_CREATEJOBREQUEST']._serialized_start=2392
-  _globals['_CREATEJOBREQUEST']._serialized_end=2458
-  _globals['_GETJOBREQUEST']._serialized_start=2460
-  _globals['_GETJOBREQUEST']._serialized_end=2489
-  _globals['_LISTJOBSREQUEST']._serialized_start=2491
-  _globals['_LISTJOBSREQUEST']._serialized_end=2547
-  _globals['_LISTJOBSRESPONSE']._serialized_start=2549
-  _globals['_LISTJOBSRESPONSE']._serialized_end=2621
-  _globals['_WATCHJOBREQUEST']._serialized_start=2623
-  _globals['_WATCHJOBREQUEST']._serialized_end=2678
-  _globals['_WATCHJOBRESPONSE']._serialized_start=2680
-  _globals['_WATCHJOBRESPONSE']._serialized_end=2733
-  _globals['_JOBEVENT']._serialized_start=2736
-  _globals['_JOBEVENT']._serialized_end=2969
-  _globals['_CANCELJOBREQUEST']._serialized_start=2971
-  _globals['_CANCELJOBREQUEST']._serialized_end=3003
-  _globals['_PAUSEJOBREQUEST']._serialized_start=3005
-  _globals['_PAUSEJOBREQUEST']._serialized_end=3036
-  _globals['_RESUMEJOBREQUEST']._serialized_start=3038
-  _globals['_RESUMEJOBREQUEST']._serialized_end=3070
-  _globals['_DELETEJOBREQUEST']._serialized_start=3072
-  _globals['_DELETEJOBREQUEST']._serialized_end=3104
-  _globals['_JOBSERVICE']._serialized_start=3405
-  _globals['_JOBSERVICE']._serialized_end=3890
+  _globals['_TUNESPEC']._serialized_end=1991
+  _globals['_AUGMENTATION']._serialized_start=1993
+  _globals['_AUGMENTATION']._serialized_end=2101
+  _globals['_EVALUATESPEC']._serialized_start=2104
+  _globals['_EVALUATESPEC']._serialized_end=2324
+  _globals['_EXPORTSPEC']._serialized_start=2326
+  _globals['_EXPORTSPEC']._serialized_end=2430
+  _globals['_CREATEJOBREQUEST']._serialized_start=2432
+  _globals['_CREATEJOBREQUEST']._serialized_end=2498
+  _globals['_GETJOBREQUEST']._serialized_start=2500
+  _globals['_GETJOBREQUEST']._serialized_end=2529
+  _globals['_LISTJOBSREQUEST']._serialized_start=2531
+  _globals['_LISTJOBSREQUEST']._serialized_end=2587
+  _globals['_LISTJOBSRESPONSE']._serialized_start=2589
+  _globals['_LISTJOBSRESPONSE']._serialized_end=2661
+  _globals['_WATCHJOBREQUEST']._serialized_start=2663
+  _globals['_WATCHJOBREQUEST']._serialized_end=2718
+  _globals['_WATCHJOBRESPONSE']._serialized_start=2720
+  _globals['_WATCHJOBRESPONSE']._serialized_end=2773
+  _globals['_JOBEVENT']._serialized_start=2776
+  _globals['_JOBEVENT']._serialized_end=3009
+  _globals['_CANCELJOBREQUEST']._serialized_start=3011
+  _globals['_CANCELJOBREQUEST']._serialized_end=3043
+  _globals['_PAUSEJOBREQUEST']._serialized_start=3045
+  _globals['_PAUSEJOBREQUEST']._serialized_end=3076
+  _globals['_RESUMEJOBREQUEST']._serialized_start=3078
+  _globals['_RESUMEJOBREQUEST']._serialized_end=3110
+  _globals['_DELETEJOBREQUEST']._serialized_start=3112
+  _globals['_DELETEJOBREQUEST']._serialized_end=3144
+  _globals['_JOBSERVICE']._serialized_start=3567
+  _globals['_JOBSERVICE']._serialized_end=4052
 # @@protoc_insertion_point(module_scope)

@@ -18,6 +18,13 @@ class BasePrecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BASE_PRECISION_NF4: _ClassVar[BasePrecision]
     BASE_PRECISION_BF16: _ClassVar[BasePrecision]
 
+class Objective(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OBJECTIVE_UNSPECIFIED: _ClassVar[Objective]
+    OBJECTIVE_COMPLETION: _ClassVar[Objective]
+    OBJECTIVE_ALL_TOKENS: _ClassVar[Objective]
+    OBJECTIVE_CLASSIFICATION: _ClassVar[Objective]
+
 class ShotChoice(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SHOT_CHOICE_UNSPECIFIED: _ClassVar[ShotChoice]
@@ -32,6 +39,10 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BASE_PRECISION_UNSPECIFIED: BasePrecision
 BASE_PRECISION_NF4: BasePrecision
 BASE_PRECISION_BF16: BasePrecision
+OBJECTIVE_UNSPECIFIED: Objective
+OBJECTIVE_COMPLETION: Objective
+OBJECTIVE_ALL_TOKENS: Objective
+OBJECTIVE_CLASSIFICATION: Objective
 SHOT_CHOICE_UNSPECIFIED: ShotChoice
 SHOT_CHOICE_PER_LABEL: ShotChoice
 SHOT_CHOICE_SIMILAR: ShotChoice
@@ -119,7 +130,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "objective")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +155,7 @@ class TuneSpec(_message.Message):
     LABEL_SMOOTHING_FIELD_NUMBER: _ClassVar[int]
     NOISE_ALPHA_FIELD_NUMBER: _ClassVar[int]
     PATIENCE_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     model: str
     dataset: str
     adapter_id: str
@@ -168,7 +180,8 @@ class TuneSpec(_message.Message):
     label_smoothing: float
     noise_alpha: float
     patience: int
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ...) -> None: ...
+    objective: Objective
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., objective: _Optional[_Union[Objective, str]] = ...) -> None: ...
 
 class Augmentation(_message.Message):
     __slots__ = ("typos", "casing", "punctuation", "word_dropout", "paraphrase")

@@ -21,6 +21,14 @@ class Base(StrEnum):
     BF16 = "bf16"
 
 
+class Objective(StrEnum):
+    """What is learned."""
+
+    COMPLETION = "completion"
+    ALL_TOKENS = "all-tokens"
+    CLASSIFICATION = "classification"
+
+
 def tune(
     ctx: typer.Context,
     adapter_id: Annotated[str, typer.Argument(metavar="ADAPTER", help="Id of the new adapter.")],
@@ -28,6 +36,13 @@ def tune(
     model: Annotated[str, typer.Option(help="The base: ID or models/ID.")],
     data: Annotated[str, typer.Option(help="The data: ID or datasets/ID.")],
     base: Annotated[Base, typer.Option(help="Number format of the frozen base.")] = Base.NF4,
+    objective: Annotated[
+        Objective,
+        typer.Option(
+            help="What is learned: the replies, every token of a row, or the label, by a head in the place of written "
+            "labels."
+        ),
+    ] = Objective.COMPLETION,
     rank: Annotated[int | None, typer.Option(help="Rank of the adapter, 1 to 512. [default: 16]")] = None,
     alpha: Annotated[
         float | None, typer.Option(help="Scale: the update is alpha/rank · BA. [default: 2 · rank]")
@@ -108,6 +123,7 @@ def tune(
             dataset=data,
             adapter_id=adapter_id,
             base_precision=BASE_PRECISION_BF16 if base is Base.BF16 else BASE_PRECISION_NF4,
+            objective=f"OBJECTIVE_{objective.name}",
             rank=rank,
             alpha=alpha,
             dropout=dropout,

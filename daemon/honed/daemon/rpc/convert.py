@@ -172,6 +172,7 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         evaluations=[evaluation(each) for each in facts["evaluations"]],
         report=facts["report"],
         augmented_rows=facts["augmented_rows"],
+        labels=facts.get("labels", []),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from grpc import GenericRpcHandler, aio, method_handlers_generic_handler, unary_stream_rpc_method_handler
 from honed.daemon.core import Core
 from honed.daemon.rpc.names import check_name
-from honed.daemon.store import Resource
+from honed.daemon.store import Resource, cannot_generate
 from honed.errors import WrongState
 from honed.rpc_edge import DETAILS_KEY
 from honed.v1 import generation_pb2
@@ -35,11 +35,13 @@ def _servable(core: Core, name: str) -> Resource:
 
     Raises:
         NotFound: there is no such resource.
-        WrongState: it has not been exported.
+        WrongState: it has not been exported, or writes no text.
     """
     resource = core.resources.get(name)
     if name.startswith("exports/"):
         return resource
+    if why := cannot_generate(resource):
+        raise WrongState(f"{name} {why}.", reason="CANNOT_GENERATE", resource=name)
     export = core.resources.newest_export_of(name)
     if export is None:
         raise WrongState(

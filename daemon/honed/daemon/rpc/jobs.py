@@ -12,8 +12,14 @@ from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.names import check_name, check_names, new_name
 from honed.daemon.rpc.paging import page_bounds, page_of
-from honed.daemon.rpc.specs import complete_evaluate, complete_export, complete_tune, require_used
-from honed.daemon.store import LIVE, Job, Makes, NewJob
+from honed.daemon.rpc.specs import (
+    complete_evaluate,
+    complete_export,
+    complete_tune,
+    require_learnable,
+    require_used,
+)
+from honed.daemon.store import LIVE, Job, Makes, NewJob, cannot_generate
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
@@ -128,9 +134,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         name = new_name("adapters", spec.adapter_id, "job.tune.adapter_id")
         settings = complete_tune(spec)
         core = self._core
+        data = core.resources.get(spec.dataset).facts
+        require_learnable(spec, data, core.resources.get(spec.model).facts["architecture"])
         if spec.earlier_datasets:
             self._require_test_rows(spec.dataset, "job.tune.dataset")
-        evaluate = not spec.skip_evaluation and core.resources.get(spec.dataset).facts["test_rows"] > 0
+        evaluate = not spec.skip_evaluation and data["test_rows"] > 0
         work = TuneWork(
             model=core.folder(spec.model),
             dataset=core.folder(spec.dataset),
@@ -160,6 +168,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._require_test_rows(spec.dataset, "job.evaluate.dataset")
         core = self._core
         facts = core.resources.get(spec.dataset).facts
+        for name in spec.subjects:
+            self._require_answers(name, spec.dataset, facts)
         settings = complete_evaluate(spec, facts["slice_columns"])
         work = EvaluateWork(
             dataset=core.folder(spec.dataset),
@@ -168,7 +178,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.evaluate.earlier_datasets"),
             **settings,
         )
-        require_used(spec, takes_shots=facts["task"] != "text" and facts["shape"] != "preference")
+        require_used(
+            spec,
+            takes_shots=facts["task"] != "text" and facts["shape"] != "preference",
+            forgets=any(name.startswith("adapters/") and not self._labels_of(name) for name in spec.subjects),
+        )
         return work, (*spec.subjects, spec.dataset, *spec.earlier_datasets), _new_report()
 
     def _export(self, spec: jobs_pb2.ExportSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
@@ -177,6 +191,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         export_format = complete_export(spec)
         core = self._core
         model = self._base_of(spec.source)
+        if why := cannot_generate(core.resources.get(spec.source)):
+            raise InvalidInput.of_field("job.export.source", f"{spec.source} {why}, and cannot be exported yet")
         if spec.dataset:
             check_name(spec.dataset, "job.export.dataset", "datasets")
             self._require_test_rows(spec.dataset, "job.export.dataset")
@@ -203,6 +219,22 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             "adapter": folder if name.startswith("adapters/") else "",
             "export": folder if name.startswith("exports/") else "",
         }
+
+    def _require_answers(self, name: str, dataset: str, facts: dict[str, Any]) -> None:
+        """Raises InvalidInput if a subject cannot answer rows of this data set."""
+        field, labels = "job.evaluate.subjects", self._labels_of(name)
+        unknown = sorted(set(facts["labels"]) - set(labels))
+        if labels and (unknown or not facts["labels"]):
+            others = f"others: {', '.join(unknown)[:300]}" if unknown else "none"
+            raise InvalidInput.of_field(
+                field, f"{name} has a head for its own labels alone, and {dataset} has {others}"
+            )
+        if name.startswith("models/") and (why := cannot_generate(self._core.resources.get(name))):
+            raise InvalidInput.of_field(field, f"{name} {why}; evaluate an adapter that was tuned on it")
+
+    def _labels_of(self, name: str) -> list[str]:
+        """Labels of an adapter's classification head; empty for all else."""
+        return self._core.resources.get(name).facts.get("labels", []) if name.startswith("adapters/") else []
 
     def _earlier(self, names: Sequence[str], dataset: str, field: str) -> list[dict[str, str]]:
         """The data sets on which forgetting is measured, as workers take them."""

@@ -1,9 +1,10 @@
 """Specs of CreateJob: every field checked, every default filled in. Pure; the defaults are those of jobs.proto."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+from honed.architectures import ENCODERS
 from honed.daemon.rpc.names import repeated
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
@@ -34,6 +35,11 @@ _TUNE_NUMBERS: dict[str, tuple[float | None, float, float, bool]] = {
 }
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
+_OBJECTIVES: dict[int, Literal["completion", "all_tokens", "classification"]] = {
+    jobs_pb2.OBJECTIVE_COMPLETION: "completion",
+    jobs_pb2.OBJECTIVE_ALL_TOKENS: "all_tokens",
+    jobs_pb2.OBJECTIVE_CLASSIFICATION: "classification",
+}
 _SHOT_CHOICES: dict[int, Literal["per_label", "similar"]] = {
     jobs_pb2.SHOT_CHOICE_PER_LABEL: "per_label",
     jobs_pb2.SHOT_CHOICE_SIMILAR: "similar",
@@ -65,6 +71,10 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         spec.base_precision = jobs_pb2.BASE_PRECISION_NF4
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
+    if spec.objective == jobs_pb2.OBJECTIVE_UNSPECIFIED:
+        spec.objective = jobs_pb2.OBJECTIVE_COMPLETION
+    if spec.objective not in _OBJECTIVES:
+        mistakes.append(("objective", f"expected COMPLETION, ALL_TOKENS or CLASSIFICATION, found {spec.objective}"))
     copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
     mistakes += [
         (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
@@ -86,9 +96,39 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         | optional
         | {
             "base_precision": _PRECISIONS[spec.base_precision],
+            "objective": _OBJECTIVES[spec.objective],
             "augmentation": {kind: count for kind, count in copies.items() if count},
         }
     )
+
+
+def require_learnable(spec: jobs_pb2.TuneSpec, data: Mapping[str, Any], architecture: str) -> None:
+    """Raises InvalidInput if the model cannot learn the objective of a complete `spec` from the data set, or something
+    is asked for that would change nothing.
+
+    Args:
+        data: facts of the data set.
+        architecture: of the model.
+    """
+    classifies = spec.objective == jobs_pb2.OBJECTIVE_CLASSIFICATION
+    encoder = f"{spec.model} is an encoder ({architecture}), which writes no text"
+    mistakes: list[tuple[str, str]] = []
+    if classifies and data["task"] != "classify":
+        what = f"{spec.dataset} has no labels to learn (its rows are of the shape {data['shape']})"
+        mistakes.append(("objective", f"{what}; CLASSIFICATION needs a data set with a label column"))
+    if spec.objective == jobs_pb2.OBJECTIVE_ALL_TOKENS and data["shape"] == "preference":
+        what = f"the preference pairs of {spec.dataset} say what to reply, not what to ask"
+        mistakes.append(("objective", f"{what}; expected COMPLETION, which learns the chosen replies"))
+    if classifies and spec.earlier_datasets:
+        mistakes.append(("earlier_datasets", "refused beside CLASSIFICATION: a head answers for its own labels alone"))
+    if architecture in ENCODERS:
+        if not classifies:
+            mistakes.append(("objective", f"{encoder}; expected CLASSIFICATION"))
+        if spec.HasField("few_shot"):
+            mistakes.append(("few_shot", f"refused: {encoder}, so it cannot be asked before it is tuned"))
+        if spec.augmentation.paraphrase:
+            mistakes.append(("augmentation.paraphrase", f"refused: {encoder}; take the other kinds of copies"))
+    raise_mistakes("job.tune", mistakes)
 
 
 def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str]) -> dict[str, Any]:
@@ -133,11 +173,12 @@ def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str])
     }
 
 
-def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool) -> None:
+def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool, forgets: bool) -> None:
     """Raises InvalidInput if something is asked for that would change nothing.
 
     Args:
         takes_shots: whether rows of the data set are asked with worked examples.
+        forgets: whether there is an adapter among the subjects that still answers other questions than its own.
     """
     collections = {subject.partition("/")[0] for subject in spec.subjects}
     mistakes: list[tuple[str, str]] = []
@@ -147,8 +188,9 @@ def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool) -> None:
             mistakes.append((field, "refused without a model among the subjects: only a base is shown worked examples"))
         elif given and not takes_shots:
             mistakes.append((field, "refused: rows of this data set are read, not asked with worked examples"))
-    if spec.earlier_datasets and "adapters" not in collections:
-        mistakes.append(("earlier_datasets", "refused without an adapter among the subjects: nothing else forgets"))
+    if spec.earlier_datasets and not forgets:
+        what = "refused without an adapter that writes text among the subjects: nothing else forgets"
+        mistakes.append(("earlier_datasets", what))
     raise_mistakes("job.evaluate", mistakes)
 
 
