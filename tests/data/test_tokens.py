@@ -294,7 +294,11 @@ def test_replies_are_kept_in_bounded_number(renderer, monkeypatch):
 
 @pytest.mark.parametrize("family", ["chatml", "llama-3", "gemma", "mistral"])
 @settings(max_examples=50, deadline=None)
-@given(examples=st.lists(conversations(st.lists(st.sampled_from([0, 0.5, 1, 2]), min_size=1, max_size=4)), min_size=1, max_size=3))
+@given(
+    examples=st.lists(
+        conversations(st.lists(st.sampled_from([0, 0.5, 1, 2]), min_size=1, max_size=4)), min_size=1, max_size=3
+    )
+)
 def test_the_loss_covers_the_trained_turns_each_with_its_end_of_turn(family, examples):
     renderer = family_renderer(family)
     rows = renderer.examples(examples)

@@ -23,8 +23,8 @@ from tokenizers import Tokenizer
 
 # Part of an adapter's contract: change it when the rule changes.
 MASK_RULE = (
-    "completion: turns of the assistant by their weight, each with its first end-of-turn token; all tokens: every token "
-    "that has one before it; bare text whole, between two end-of-turn tokens"
+    "completion: turns of the assistant by their weight, each with its first end-of-turn token; all tokens: every "
+    "token that has one before it; bare text whole, between two end-of-turn tokens"
 )
 _KEPT_REPLIES = 10_000
 _FEWEST_TO_SHARE = 8  # texts, below which looking for what they share does not pay
@@ -50,12 +50,14 @@ class TokenizedExample:
         earlier: trained parts of the prompt; of the assistant's turns, not looked for in a prompt that is longer than
             the model's context.
         weight: of every token of the reply.
+        label: number of the row's label, where a classification head learns it from the prompt; there is no reply then.
     """
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
     earlier: tuple[Span, ...] = ()
     weight: float = 1.0
+    label: int | None = None
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reply)

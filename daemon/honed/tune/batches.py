@@ -23,12 +23,14 @@ class Batch:
         targets: [B, T]; targets[b, t] is the id to predict at t, or -100 where no loss is computed.
         weights: [B, T] float32; by how much the prediction at t counts in the loss, 0 where there is none.
         lengths: [B] real tokens of each row.
+        labels: [B] numbers of the rows' labels, where a head learns them; None elsewhere.
     """
 
     ids: Tensor
     targets: Tensor
     weights: Tensor
     lengths: Tensor
+    labels: Tensor | None = None
 
     @property
     def tokens(self) -> int:
@@ -37,8 +39,8 @@ class Batch:
 
     @property
     def weight(self) -> float:
-        """Sum of the weights: what the mean loss was divided by."""
-        return self.weights.sum(dtype=torch.float64).item()
+        """What the mean loss was divided by: the sum of the weights, or the number of labelled rows."""
+        return self.weights.sum(dtype=torch.float64).item() if self.labels is None else float(len(self.labels))
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedExample]) -> "Batch":
@@ -50,7 +52,9 @@ class Batch:
             weights[place, : len(row) - 1] = torch.tensor(row.weights()[1:])
         targets = torch.full_like(ids, _IGNORED)
         targets[:, :-1] = ids[:, 1:].where(weights[:, :-1] > 0, _IGNORED)
-        return cls(ids, targets, weights, torch.tensor([len(row) for row in rows]))
+        labels = [row.label for row in rows if row.label is not None]
+        lengths = torch.tensor([len(row) for row in rows])
+        return cls(ids, targets, weights, lengths, torch.tensor(labels) if labels else None)
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

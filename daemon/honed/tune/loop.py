@@ -6,7 +6,7 @@ reply positions are multiplied by it.
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+Loss = Callable[[PeftModel, Batch, float, float], Tensor]  # as `mean_loss`
 
 _IGNORED = -100
 _LOGITS_AT_ONCE = 2048  # of 50,000 tokens in float32: 400 MB
@@ -62,6 +64,7 @@ def run(
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
     checkpoints: Checkpoints | None = None,
+    loss_of: Loss | None = None,
 ) -> Iterator[Step]:
     """Trains the model's adapters in place and yields after every step; `tokens` and `seconds` are sums so far.
 
@@ -72,10 +75,14 @@ def run(
     2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch. With `patience` the run ends
     after so many epochs without a better one, and the model is left as it was after the best.
 
+    Args:
+        loss_of: mean loss of a batch; that of its tokens, `mean_loss`, if None.
+
     Raises:
         InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
         Stopped: `checkpoints` were told to stop.
     """
+    loss_of = loss_of or mean_loss
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
     total = max(1, math.ceil(per_epoch * settings.epochs))
     total = min(total, settings.max_steps or total)
@@ -94,7 +101,7 @@ def run(
         rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = mean_loss(model, batch, settings.label_smoothing, settings.noise_alpha)
+        loss = loss_of(model, batch, settings.label_smoothing, settings.noise_alpha)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
@@ -109,7 +116,7 @@ def run(
         tokens += batch.tokens
         seconds += time.monotonic() - began
         checked = validation and (step % per_epoch == 0 or step == total)
-        validation_loss = evaluate_loss(model, validation, settings.batch_size) if checked else None
+        validation_loss = evaluate_loss(model, validation, settings.batch_size, loss_of) if checked else None
         done = Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
         yield done
         steps.append(asdict(done))
@@ -140,6 +147,16 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
+def embed(model: Any, batch: Batch, noise_alpha: float) -> Tensor:
+    """Embeddings [B, T, D] of a batch's tokens, with NEFTune's noise if there is to be some; see `mean_loss`."""
+    where = next(model.parameters()).device
+    embedded = model.get_input_embeddings()(batch.ids.to(where))
+    if noise_alpha:
+        reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
+        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
+    return embedded
+
+
 def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
     """Cross-entropy over the trained tokens of a batch, their weighted mean, in float32: Σ w · nll / Σ w.
 
@@ -149,11 +166,8 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
             2023, arXiv 2310.05914).
     """
     causal: Any = model.get_base_model()
-    where = next(causal.parameters()).device
-    embedded = causal.get_input_embeddings()(batch.ids.to(where))  # [B, T, D]
-    if noise_alpha:
-        reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
-        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
+    embedded = embed(causal, batch, noise_alpha)  # [B, T, D]
+    where = embedded.device
     hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
     targets = batch.targets.to(where)
     trained = targets != _IGNORED
@@ -174,14 +188,16 @@ def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, nois
 
 
 @torch.inference_mode()
-def evaluate_loss(model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int) -> float:
+def evaluate_loss(
+    model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int, loss_of: Loss = mean_loss
+) -> float:
     """Mean loss over the trained tokens of rows, by their weights, without dropout."""
     model.eval()
     total = weight = 0.0
     ordered = sorted(rows, key=len)
     for start in range(0, len(ordered), batch_size):
         batch = Batch.of(ordered[start : start + batch_size])
-        total += mean_loss(model, batch).item() * batch.weight
+        total += loss_of(model, batch, 0.0, 0.0).item() * batch.weight
         weight += batch.weight
     model.train()
     return total / weight

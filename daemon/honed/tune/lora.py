@@ -29,7 +29,7 @@ def attach(model: PreTrainedModel, rank: int, alpha: float, dropout: float, seed
         lora_alpha=alpha,  # pyright: ignore[reportArgumentType] - PEFT takes any number, its annotation says int
         lora_dropout=dropout,
         target_modules="all-linear",
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if model.can_generate() else "FEATURE_EXTRACTION",
     )
     return _with_our_forward(get_peft_model(model, config))
 

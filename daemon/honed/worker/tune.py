@@ -8,18 +8,18 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
+from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, lora
+from honed.tune import base, heads, lora
 from honed.tune.checkpoints import Checkpoints, Stopped
-from honed.tune.loop import LoopSettings, Step
+from honed.tune.loop import LoopSettings, Step, mean_loss
 from honed.tune.loop import run as run_loop
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
@@ -45,12 +45,16 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     renderer = Renderer.load(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
+    classifies = work.objective == "classification"
+
     report.phase("loading the base")
     dtype = base.compute_dtype()
     report.log(f"Computing in {base.name(dtype)}.")
     model = base.load_to_tune(model_folder, dtype)
     context_length: int = model.config.max_position_embeddings
-    train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
+    train, validation = (
+        learned(work, data, examples, renderer.examples(examples)) for examples in (train_examples, validation_examples)
+    )
     require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
     if work.patience and not validation:
         raise InvalidInput(
@@ -62,7 +66,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     if evaluation:
         evaluation.check("the base", renderer, context_length, tuned=False)
-        evaluation.check("the adapter", renderer, context_length, tuned=True)
+        evaluation.check("the adapter", renderer, context_length, tuned=True, head=classifies)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
     if kept is None:
@@ -82,7 +86,8 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     kinds = dict(Counter(kind for kind, _ in kept.added))
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
-    train += renderer.examples([example for _, example in kept.added])
+    added = [example for _, example in kept.added]
+    train += learned(work, data, added, renderer.examples(added))
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
@@ -90,6 +95,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
     adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
+    if classifies:
+        heads.attach(adapted, data.labels)
+        report.log("The adapter reads labels off a classification head; such an adapter cannot be exported yet.")
     trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
     report.log(f"{trainable:,} trained parameters.")
 
@@ -107,8 +115,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     made_report: dict[str, Any] = {}
     if evaluation:
         who = Who("tuned", work.adapter_name, f"torch {base.name(dtype)}", tuned=True)
-        evaluation.asked(TorchPredictor(adapted), renderer, who)
-        evaluation.forgetting(adapted, renderer, "tuned")
+        evaluation.asked(heads.HeadPredictor(adapted) if classifies else TorchPredictor(adapted), renderer, who)
+        if not classifies:
+            evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
             "summary": summary,
@@ -120,6 +129,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     folder = output / "adapter"
     folder.mkdir()
     lora.save(adapted, folder, weights_digest(model_folder))
+    heads.save(adapted, folder)
     contract.save(folder)
     ServingTemplate(data.template).save(folder)
     made = manifest.write(folder)
@@ -128,6 +138,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         "training": summary,
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
         "augmented_rows": kinds,
+        "labels": list(data.labels) if classifies else [],
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
@@ -146,10 +157,11 @@ def _tune(
     def stop(*_: object) -> None:
         checkpoints.stopping = True
 
+    loss_of = heads.mean_loss if work.objective == "classification" else mean_loss
     before = signal.signal(signal.SIGTERM, stop)
     steps: list[Step] = []
     try:
-        for step in run_loop(adapted, train, validation, settings, checkpoints):
+        for step in run_loop(adapted, train, validation, settings, checkpoints, loss_of):
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
@@ -169,6 +181,18 @@ def _tune(
         sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
     signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def learned(
+    work: TuneWork, data: Prepared, examples: Sequence[Example], rows: Sequence[TokenizedExample]
+) -> list[TokenizedExample]:
+    """The tokenised rows of examples as the objective learns them."""
+    if work.objective == "classification":
+        numbers = {label: number for number, label in enumerate(data.labels)}
+        return [
+            replace(row, reply=(), label=numbers[example.reply]) for example, row in zip(examples, rows, strict=True)
+        ]
+    return list(map(all_tokens, rows)) if work.objective == "all_tokens" else list(rows)
 
 
 def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
