@@ -106,8 +106,10 @@ def make_tiny_model(
 
 
 def make_tiny_encoder(folder: Path, *, seed: int = 0, max_position_embeddings: int = 512) -> Path:
-    """Writes a Hugging Face folder of the BERT family and returns it: 2 layers, width 64, 4 heads; a WordPiece tokenizer
-    that, as some are saved, cuts and fills to 8 tokens unless told otherwise."""
+    """Writes a Hugging Face folder of the BERT family and returns it: 2 layers, width 64, 4 heads.
+
+    Its WordPiece tokenizer was saved, as some are, with a length to which it cuts and fills.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))

@@ -83,7 +83,7 @@ SPECS = [
     INGEST,
     PreviewWork("d", "m", 3),
     CheckTemplateWork({"name": "templates/t"}),
-    ImportWork("/ä/ö", {"model.safetensors": "ab"}),
+    ImportWork("/ä/ö", "exports/m-base", {"model.safetensors": "ab"}),
     TUNE,
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),

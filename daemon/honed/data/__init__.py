@@ -3,6 +3,7 @@
 from honed.data.binding import bind
 from honed.data.bound_template import BoundTemplate
 from honed.data.chat_template import ChatTemplate
+from honed.data.encoder_text import load_renderer
 from honed.data.messages import Example, Message
 from honed.data.prepared import Prepared
 from honed.data.serving_template import ServingTemplate
@@ -27,5 +28,6 @@ __all__ = [
     "all_tokens",
     "bind",
     "choose_shots",
+    "load_renderer",
     "untuned_prompt",
 ]

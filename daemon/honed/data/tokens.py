@@ -122,19 +122,8 @@ class Renderer:
         Raises:
             InvalidInput: a file is missing or wrong, or no end-of-turn token is known.
         """
-        tokenizer_file = folder / "tokenizer.json"
-        if not tokenizer_file.is_file():
-            raise InvalidInput(
-                "tokenizer.json is missing; honed needs the fast tokenizer beside the weights.",
-                reason="TOKENIZER_MISSING",
-            )
-        try:
-            tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        except Exception as error:  # noqa: BLE001 - the Rust side raises bare Exception
-            raise InvalidInput(f"tokenizer.json cannot be read: {error}", reason="TOKENIZER_INVALID") from None
-        tokenizer.no_truncation()  # some are saved with a length to cut or fill to
-        tokenizer.no_padding()
-        settings = _json(folder / "tokenizer_config.json")
+        tokenizer = load_tokenizer(folder)
+        settings = load_json(folder / "tokenizer_config.json")
         template_file = folder / "chat_template.jinja"
         try:
             source = template_file.read_text("utf-8") if template_file.is_file() else settings.get("chat_template")
@@ -147,8 +136,8 @@ class Renderer:
         eos_id = tokenizer.token_to_id(eos_token)
         if eos_id is not None:
             stop_ids.append(eos_id)
-        config = _json(folder / "config.json")
-        for ids in (_json(folder / "generation_config.json").get("eos_token_id"), config.get("eos_token_id")):
+        config = load_json(folder / "config.json")
+        for ids in (load_json(folder / "generation_config.json").get("eos_token_id"), config.get("eos_token_id")):
             stop_ids += [
                 token
                 for token in (cast("list[Any]", ids) if isinstance(ids, list) else [ids])
@@ -362,7 +351,29 @@ class Renderer:
                 )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder, which neither truncates nor pads.
+
+    Raises:
+        InvalidInput: tokenizer.json is missing or broken.
+    """
+    tokenizer_file = folder / "tokenizer.json"
+    if not tokenizer_file.is_file():
+        raise InvalidInput(
+            "tokenizer.json is missing; honed needs the fast tokenizer beside the weights.",
+            reason="TOKENIZER_MISSING",
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    except Exception as error:  # noqa: BLE001 - the Rust side raises bare Exception
+        raise InvalidInput(f"tokenizer.json cannot be read: {error}", reason="TOKENIZER_INVALID") from None
+    tokenizer.no_truncation()  # some are saved with a length to cut or fill to
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; an empty one where there is no file; InvalidInput says what is wrong."""
     if not path.is_file():
         return {}
     try:

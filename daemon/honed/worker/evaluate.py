@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Prepared, Renderer
+from honed.data import Prepared, Renderer, load_renderer
 from honed.data.serving_template import TEMPLATE_FILE
 from honed.evaluate import Who
 from honed.serve.predict import GraphPredictor
@@ -82,7 +82,7 @@ def _folder(subject: Subject) -> Path:
 
 
 def _renderer(subject: Subject) -> Renderer:
-    return Renderer.load(Path(subject["export"] or subject["model"]))
+    return load_renderer(Path(subject["export"] or subject["model"]))
 
 
 def _is_tuned(subject: Subject) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens
+from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens, load_renderer
 from honed.data.augment import augment
 from honed.errors import InvalidInput
 from honed.evaluate import Who
@@ -42,7 +42,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     manifest.verify(model_folder)
     manifest.verify(Path(work.dataset))
     data = Prepared.load(Path(work.dataset))
-    renderer = Renderer.load(model_folder)
+    renderer = load_renderer(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
     classifies = work.objective == "classification"
@@ -64,8 +64,10 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             rows=len(train),
         )
     evaluation = _evaluation(work, data, report) if work.evaluate else None
+    encoder = base.is_encoder(model.config)
     if evaluation:
-        evaluation.check("the base", renderer, context_length, tuned=False)
+        if not encoder:
+            evaluation.check("the base", renderer, context_length, tuned=False)
         evaluation.check("the adapter", renderer, context_length, tuned=True, head=classifies)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
@@ -76,7 +78,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
             if example.messages not in known and _fits(example, renderer, context_length)
         ]
-        if evaluation:
+        if evaluation and not encoder:
             shots = [] if work.few_shot is None else [work.few_shot]
             evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
         kept = Kept(added, evaluation.kept() if evaluation else {})
