@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
     classifies = work.objective == "classification"
+    if classifies:
+        report.log("The adapter will read labels off a classification head; such an adapter cannot be exported yet.")
 
     report.phase("loading the base")
     dtype = base.compute_dtype()
@@ -66,7 +68,9 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     evaluation = _evaluation(work, data, report) if work.evaluate else None
     encoder = base.is_encoder(model.config)
     if evaluation:
-        if not encoder:
+        if encoder:
+            report.log("An encoder cannot be asked before it is tuned, so there is nothing to compare with.")
+        else:
             evaluation.check("the base", renderer, context_length, tuned=False)
         evaluation.check("the adapter", renderer, context_length, tuned=True, head=classifies)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
@@ -88,8 +92,8 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     kinds = dict(Counter(kind for kind, _ in kept.added))
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
-    added = [example for _, example in kept.added]
-    train += learned(work, data, added, renderer.examples(added))
+    copies = [example for _, example in kept.added]
+    train += learned(work, data, copies, renderer.examples(copies))
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
@@ -99,7 +103,6 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
     if classifies:
         heads.attach(adapted, data.labels)
-        report.log("The adapter reads labels off a classification head; such an adapter cannot be exported yet.")
     trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
     report.log(f"{trainable:,} trained parameters.")
 
@@ -192,7 +195,8 @@ def learned(
     if work.objective == "classification":
         numbers = {label: number for number, label in enumerate(data.labels)}
         return [
-            replace(row, reply=(), label=numbers[example.reply]) for example, row in zip(examples, rows, strict=True)
+            TokenizedExample(row.prompt, (), label=numbers[example.reply])
+            for example, row in zip(examples, rows, strict=True)
         ]
     return list(map(all_tokens, rows)) if work.objective == "all_tokens" else list(rows)
 
