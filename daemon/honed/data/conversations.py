@@ -66,12 +66,13 @@ def _openai_message(turn: dict[str, Value]) -> Message:
     weight = turn.get("weight")
     if weight is None:  # as Parquet pads every message
         return Message(role, _content(turn, "content"))
-    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not is_number or not (weight == 0 or MIN_WEIGHT <= weight <= MAX_WEIGHT):
+    # true and false are no weights, though Python takes them for 1 and 0.
+    number = weight if isinstance(weight, int | float) and not isinstance(weight, bool) else -1
+    if number != 0 and not MIN_WEIGHT <= number <= MAX_WEIGHT:
         raise BadRow(f"'weight' must be 0 or a number from {MIN_WEIGHT} to {MAX_WEIGHT}, found {weight!r:.100}")
-    if weight and role != "assistant":
+    if number and role != "assistant":
         raise BadRow(f"'weight' is {weight!r}, but only an assistant's message can be learned")
-    return Message(role, _content(turn, "content"), float(weight))
+    return Message(role, _content(turn, "content"), float(number))
 
 
 def _role(turn: dict[str, Value], key: str, roles: dict[str, Role]) -> Role:

@@ -35,7 +35,7 @@ class EncoderRenderer(Renderer):
         renderer = cls(
             tokenizer,
             ChatTemplate(source, bos_token="".join(before[:1]), eos_token=after[-1]),
-            [tokenizer.token_to_id(after[-1])],
+            tokenizer.encode(_PROBE).ids[-1:],
             context if isinstance(context, int) else None,
         )
         if renderer.prompt([Message("user", _PROBE)]) != tokenizer.encode(_PROBE).ids:

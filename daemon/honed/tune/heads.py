@@ -100,7 +100,8 @@ class HeadPredictor:
         assert head is not None, "a model with a head"
         self._model = model
         self._places = {label: place for place, label in enumerate(head.labels)}
-        self.context_length: int = model.get_base_model().config.max_position_embeddings
+        base: Any = model.get_base_model()
+        self.context_length: int = base.config.max_position_embeddings
 
     @torch.inference_mode()
     def classify(
