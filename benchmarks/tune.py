@@ -67,13 +67,12 @@ def _measure(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _honed(model_folder, rows, precision, steps):
-    from honed.tune import base, lora
+    from honed.tune import base, methods
     from honed.tune.loop import LoopSettings, run
 
     model = base.load_to_tune(model_folder, base.compute_dtype())
-    base.prepare_attention(model, max(map(len, rows)))
     base.quantize_linears(model, precision, keep_dequantized=base.has_room_for_dequantized())
-    adapted = lora.attach(model, rank=16, alpha=32, dropout=0.0, seed=0)
+    adapted = methods.attach(model, methods.Settings("lora", rank=16, alpha=32.0))
     settings = LoopSettings(1e-3, 1000, steps, 16, 0.06, 1.0, 0.0, 0)
     reports = list(run(adapted, rows, [], settings))
     first, last = reports[WARM_UP_STEPS - 1], reports[-1]

@@ -5,9 +5,21 @@ import inspect
 import json
 
 import pytest
+from honed.client.cli.adapters import combine
 from honed.client.cli.app import app
-from honed.client.cli.tune import tune
-from honed.v1.jobs_pb2 import BASE_PRECISION_BF16, Augmentation, TuneSpec
+from honed.client.cli.sweep import sweep
+from honed.client.cli.tune import Method, tune
+from honed.v1 import jobs_pb2
+from honed.v1.jobs_pb2 import (
+    BASE_PRECISION_BF16,
+    BASE_PRECISION_UNSPECIFIED,
+    SWEEP_STRATEGY_HALVING,
+    Augmentation,
+    CombineSpec,
+    SweepSpec,
+    TuneSpec,
+    WeightedAdapter,
+)
 from honed.v1.models_pb2 import Model
 from typer.main import get_command
 
@@ -24,6 +36,8 @@ COMMANDS = list(leaf_commands(get_command(app)))
 
 HEADLINE = "tuned is better than base zero-shot on 12 rows: accuracy 0.917 against 0.500."
 
+SWEEP = ("sweep", "a", "--model", "m", "--data", "d")
+
 # Options and what is shown
 
 
@@ -31,6 +45,7 @@ def test_the_commands_are_those_of_the_architecture():
     assert [" ".join(path) for path, _ in COMMANDS] == [
         "status",
         "tune",
+        "sweep",
         "eval",
         "export",
         "run",
@@ -40,7 +55,7 @@ def test_the_commands_are_those_of_the_architecture():
         *(f"templates {name}" for name in ("ls", "show", "add", "rm")),
         *(f"jobs {name}" for name in ("ls", "show", "logs", "wait", "cancel", "pause", "resume", "rm")),
         *(f"reports {name}" for name in ("ls", "show", "get", "rm")),
-        *(f"adapters {name}" for name in ("ls", "show", "rm")),
+        *(f"adapters {name}" for name in ("ls", "show", "combine", "rm")),
         *(f"exports {name}" for name in ("ls", "show", "rm")),
     ]
 
@@ -57,6 +72,23 @@ def test_every_field_of_a_tune_spec_is_an_option():
     fields = {names.get(field.name, field.name) for field in TuneSpec.DESCRIPTOR.fields}
     copies = {field.name for field in Augmentation.DESCRIPTOR.fields}
     assert fields - {"augmentation"} | copies <= inspect.signature(tune).parameters.keys()
+    searched = {"learning_rate", "rank", "epochs", "adapter"}  # given as lists, and what no trial begins with
+    assert fields - {"augmentation"} - searched | copies <= inspect.signature(sweep).parameters.keys()
+
+
+def test_every_field_of_a_sweep_spec_is_an_option():
+    fields = {field.name for field in SweepSpec.DESCRIPTOR.fields} - {"tune"}
+    assert fields <= inspect.signature(sweep).parameters.keys()
+
+
+def test_every_method_is_a_word_of_tune(hone, twin):
+    assert [f"METHOD_{method.upper()}" for method in Method] == jobs_pb2.Method.keys()[1:]
+    options = ["--target", "*.q_proj", "--target", "*.v_proj", "--virtual-tokens", 9, "--block-size", 8, "--width", 7]
+    hone("tune", "a", "--model", "m", "--data", "d", "--method", "oft", *options)
+    spec = twin.requests[0].job.tune
+    assert (spec.method, list(spec.target_modules)) == (jobs_pb2.METHOD_OFT, ["*.q_proj", "*.v_proj"])
+    assert (spec.virtual_tokens, spec.block_size, spec.width) == (9, 8, 7)
+    assert spec.base_precision == jobs_pb2.BASE_PRECISION_UNSPECIFIED  # the server knows which a method takes
 
 
 def test_the_status_is_printed_as_fields_with_readable_sizes(hone):
@@ -93,9 +125,22 @@ def test_the_token_files_content_is_sent(hone, bookkeeper, tmp_path):
     ("args", "exit_code", "message"),
     [
         (("nonsense",), 2, "No such command 'nonsense'"),
-        (("tune", "a"), 2, "Missing option '--model'"),
+        (("tune", "a"), 2, "Missing option '--data'"),
+        (("tune", "a", "--data", "d"), 2, "a model is needed: --model, or --from"),
+        (("adapters", "combine", "c", "a", "b"), 2, "the combination must be ADAPTER=WEIGHT, found 'a'"),
+        (("adapters", "combine", "c", "a=1", "b=much"), 2, "weights must be numbers, found 1, much"),
+        (("adapters", "combine", "c", "a=1", "a=2"), 2, "the combination gives 'a' twice"),
+        (("adapters", "combine", "c", "models/a=1", "b=2"), 2, "the name must be adapters/ID, found 'models/a'"),
+        (("adapters", "combine", "c", "a=1", "b=2", "--method", "mean"), 2, "Invalid value for '--method'"),
         (("tune", "a", "--model", "m", "--data", "d", "--rank", "many"), 2, "Invalid value for '--rank'"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "a.html", "--no-wait"), 2, "with --no-wait"),
+        ((*SWEEP, "--lr", "1e-3,many"), 2, "--lr must be numbers with commas between them, found '1e-3,many'"),
+        ((*SWEEP, "--rank", "1.5"), 2, "--rank must be numbers"),
+        ((*SWEEP, "--epochs", ""), 2, "--epochs must be numbers"),
+        ((*SWEEP, "--time-limit", "30"), 2, "must be a number with s, m or h behind it, found '30'"),
+        ((*SWEEP, "--time-limit", "xm"), 2, "found 'xm'"),
+        ((*SWEEP, "--strategy", "luck"), 2, "Invalid value for '--strategy'"),
+        ((*SWEEP, "--html", "a.html", "--skip-evaluation"), 2, "leaves out"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "a.html", "--skip-evaluation"), 2, "leaves out"),
         (("tune", "a", "--model", "m", "--data", "d", "--html", "/nowhere/a.html"), 2, "/nowhere does not exist"),
         (("eval", "models/m", "--data", "d", "--shots", "0,many"), 2, "whole numbers with commas between them"),
@@ -215,12 +260,81 @@ def test_tuning_is_followed_and_ends_with_the_report_and_the_adapter(hone, twin)
     assert not spec.HasField("augmentation")
 
 
+def test_a_sweep_is_followed_and_ends_with_its_trials_and_the_adapter(hone, twin):
+    searched = ("--lr", "1e-4,1e-3", "--rank", 8, "--strategy", "halving", "--trials", 6, "--time-limit", "1.5m")
+    result = hone(*SWEEP, *searched, "--batch-size", 4, "--skip-evaluation")
+    assert result.exit_code == 0
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["TRIAL", "LR", "RANK", "EPOCHS", "VALIDATION", "LOSS", "STEPS", "TIME", "STATE", "WHY"],
+        ["1", "0.001", "8", "3", "0.2500", "12", "0:00:00", "complete", "–"],
+        ["2", "1", "8", "3", "–", "2", "0:00:00", "failed", *["The", "loss", "was", "no", "longer", "a", "number."]],
+        ["adapters/a"],
+    ]
+    assert "trial 1 complete: learning rate 0.001, rank 8, epochs 3  validation loss 0.2500\n" in result.stderr
+    assert "trial 2 failed: learning rate 1, rank 8, epochs 3  The loss was no longer a number.\n" in result.stderr
+    spec = twin.requests[0].job.sweep
+    assert (list(spec.learning_rates), list(spec.ranks), list(spec.epochs)) == ([1e-4, 1e-3], [8], [])
+    assert (spec.strategy, spec.max_trials, spec.time_limit.seconds) == (SWEEP_STRATEGY_HALVING, 6, 90)
+    assert (spec.tune.model, spec.tune.batch_size, spec.tune.skip_evaluation) == ("models/m", 4, True)
+    assert not any(spec.tune.HasField(field) for field in ("rank", "learning_rate", "epochs"))
+
+
+def test_a_sweep_says_only_what_it_was_asked_for_and_its_json_is_the_finished_job(hone, twin):
+    job = json.loads(hone(*SWEEP, "--lr", "1e-4,1e-3", "--json").stdout)
+    assert [trial["state"] for trial in job["trials"]] == ["STATE_COMPLETE", "STATE_FAILED"]
+    spec = twin.requests[0].job.sweep
+    assert not spec.HasField("max_trials")
+    assert not spec.HasField("time_limit")
+
+
+def test_a_sweeps_report_is_written_where_it_is_asked_for(hone, tmp_path):
+    file = tmp_path / "report.html"
+    assert hone(*SWEEP, "--lr", "1e-4,1e-3", "--html", file).exit_code == 0
+    assert HEADLINE in file.read_text()
+
+
 def test_copies_and_what_is_evaluated_travel_with_a_tuning(hone, twin):
     copies = ("--typos", 2, "--paraphrase", 1, "--casing", 0)
     hone("tune", "a", "--model", "m", "--data", "d", *copies, "--max-evaluation-rows", 9, "--earlier", "e")
     spec = twin.requests[0].job.tune
     assert spec.augmentation == Augmentation(typos=2, paraphrase=1)
     assert (spec.max_evaluation_rows, list(spec.earlier_datasets)) == (9, ["datasets/e"])
+
+
+def test_a_tuning_goes_on_from_an_adapter_and_replays_earlier_data(hone, twin):
+    replay = ("--replay", "old", "--replay", "datasets/older", "--replay-fraction", 0.3)
+    assert hone("tune", "b", "--from", "a", "--data", "d", *replay).exit_code == 0
+    spec = twin.requests[0].job.tune
+    assert (spec.adapter, spec.model, spec.base_precision) == ("adapters/a", "", BASE_PRECISION_UNSPECIFIED)
+    assert list(spec.replay_datasets) == ["datasets/old", "datasets/older"]
+    assert spec.replay_fraction == 0.3
+
+
+def test_adapters_are_combined_and_the_report_is_shown(hone, twin):
+    options = ("--method", "dare-ties", "--density", 0.3, "--seed", 7, "--data", "t", "--max-evaluation-rows", 9)
+    result = hone("adapters", "combine", "c", "a=0.5", "adapters/b=-1", *options)
+    assert result.exit_code == 0
+    assert HEADLINE in result.stdout
+    assert result.stdout.endswith("\nadapters/c\n")
+    assert twin.requests[0].job.combine == CombineSpec(
+        adapter_id="c",
+        adapters=[
+            WeightedAdapter(adapter="adapters/a", weight=0.5),
+            WeightedAdapter(adapter="adapters/b", weight=-1),
+        ],
+        method="COMBINE_METHOD_DARE_TIES",
+        density=0.3,
+        seed=7,
+        dataset="datasets/t",
+        max_evaluation_rows=9,
+    )
+    steps, loss = hone("adapters", "ls").stdout.splitlines()[1].split()[4:6]
+    assert (steps, loss) == ("–", "–")  # it was not tuned
+
+
+def test_every_field_of_a_combination_is_an_option():
+    fields = {{"dataset": "data"}.get(field.name, field.name) for field in CombineSpec.DESCRIPTOR.fields}
+    assert fields <= inspect.signature(combine).parameters.keys()
 
 
 def test_a_tunings_report_is_written_where_it_is_asked_for(hone, tmp_path):

@@ -20,7 +20,7 @@ from honed.client import (
     watch,
 )
 from honed.v1.generation_pb2 import FINISH_REASON_LENGTH, ChatMessage
-from honed.v1.jobs_pb2 import Job, TuneSpec
+from honed.v1.jobs_pb2 import Job, SweepSpec, TuneSpec
 from honed.v1.models_pb2 import Model
 from honed.v1.templates_pb2 import Template
 
@@ -173,13 +173,23 @@ def test_tuning_evaluating_and_exporting_make_what_they_should(client):
     evaluated = client.wait_job(client.evaluate("adapters/a", "d").name)
     assert evaluated.evaluate.subjects == ["adapters/a"]
     assert (evaluated.result, len(evaluated.evaluations)) == ("reports/2", 2)
+    combined = client.wait_job(client.combine("c", {"a": 0.5, "b": 0.5}, method="ties", dataset="d").name)
+    assert (combined.result, client.get_adapter("c").report) == ("adapters/c", "reports/3")
+    assert list(client.get_adapter("c").sources) == ["adapters/a", "adapters/b"]
     exported = client.wait_job(client.export("e", "adapters/a", format="onnx-fp32").name)
     assert client.get_export(exported.result).parity.rows == 12
     assert [export.name for export in client.list_exports()] == ["exports/e"]
-    assert len(client.list_jobs()) == 3
+    assert len(client.list_jobs()) == 4
     client.delete_export("e")
     client.delete_adapter("a")
     client.delete_job(tuned.name)
+
+
+def test_a_sweep_comes_back_with_its_trials(client):
+    job = client.wait_job(client.sweep(SweepSpec(tune=spec("a"), ranks=[4, 8])).name)
+    assert (job.result, job.sweep.tune.model) == ("adapters/a", "models/m")
+    assert [trial.number for trial in job.trials] == [1, 2]
+    assert list(client.get_adapter("a").trials) == list(job.trials)
 
 
 def test_a_request_id_travels_with_a_job(client, twin):

@@ -3,7 +3,7 @@ from typing import get_args
 import pytest
 from honed.client import InvalidArgument, requests
 from honed.v1 import datasets_pb2, jobs_pb2, reports_pb2
-from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, SHOT_CHOICE_PER_LABEL, SHOT_CHOICE_SIMILAR, TuneSpec
+from honed.v1.jobs_pb2 import EXPORT_FORMAT_ONNX_FP32, SHOT_CHOICE_PER_LABEL, SHOT_CHOICE_SIMILAR, SweepSpec, TuneSpec
 from honed.v1.reports_pb2 import REPORT_FORMAT_HTML, REPORT_FORMAT_JSON
 from honed.v1.templates_pb2 import Template
 
@@ -26,6 +26,7 @@ def test_a_name_that_does_not_say_what_it_is_or_belongs_elsewhere_is_refused(nam
         (datasets_pb2.Shape, "SHAPE_", requests.TableShape),
         (datasets_pb2.LongRows, "LONG_ROWS_", requests.LongRows),
         (jobs_pb2.ShotChoice, "SHOT_CHOICE_", requests.ShotChoice),
+        (jobs_pb2.CombineMethod, "COMBINE_METHOD_", requests.CombineMethod),
         (jobs_pb2.ExportFormat, "EXPORT_FORMAT_", requests.GraphFormat),
         (reports_pb2.ReportFormat, "REPORT_FORMAT_", requests.ReportFormat),
     ],
@@ -136,6 +137,42 @@ def test_a_spec_keeps_what_is_set_and_its_bare_names_are_completed():
     assert tune.earlier_datasets == ["datasets/e", "datasets/f"]
     assert not tune.HasField("alpha")
     assert spec.model == "m"
+
+
+def test_the_bare_names_of_a_sweep_are_completed():
+    spec = SweepSpec(tune=TuneSpec(model="m", dataset="datasets/d", earlier_datasets=["e"]), ranks=[4, 8])
+    sweep = requests.sweep_job(spec).sweep
+    assert (sweep.tune.model, sweep.tune.dataset, sweep.ranks) == ("models/m", "datasets/d", [4, 8])
+    assert sweep.tune.earlier_datasets == ["datasets/e"]
+    assert spec.tune.model == "m"
+
+
+def test_a_tuning_that_goes_on_needs_no_model_and_its_names_are_completed():
+    tune = requests.tune_job(TuneSpec(adapter="a", dataset="d", replay_datasets=["e", "datasets/f"])).tune
+    assert (tune.adapter, tune.model) == ("adapters/a", "")
+    assert tune.replay_datasets == ["datasets/e", "datasets/f"]
+    with pytest.raises(InvalidArgument, match="models/ID"):
+        requests.tune_job(TuneSpec(dataset="d"))
+
+
+def combination(adapters, **options):
+    unset = {"method": "cat", "rank": None, "density": None, "seed": None, "dataset": None}
+    others = {"skip_evaluation": False, "max_evaluation_rows": None}
+    return requests.combine_job("c", adapters, **{**unset, **others, **options}).combine
+
+
+def test_a_combination_sends_what_is_given_and_completes_names():
+    assert combination({"a": 0.5, "adapters/b": -1}) == jobs_pb2.CombineSpec(
+        adapter_id="c",
+        adapters=[
+            jobs_pb2.WeightedAdapter(adapter="adapters/a", weight=0.5),
+            jobs_pb2.WeightedAdapter(adapter="adapters/b", weight=-1),
+        ],
+        method=jobs_pb2.COMBINE_METHOD_CAT,
+    )
+    assert combination({"a": 1, "b": 1}, method="dare-linear", dataset="d").dataset == "datasets/d"
+    with pytest.raises(InvalidArgument, match="the method must be linear or cat or svd"):
+        combination({"a": 1, "b": 1}, method="mean")
 
 
 def evaluation(subjects, **options):

@@ -5,7 +5,7 @@ from honed.daemon.rpc import convert
 from honed.daemon.store import Resource
 from honed.template_library import BUILT_IN, digest
 from honed.v1 import datasets_pb2, types_pb2
-from honed.v1.jobs_pb2 import TuneSpec
+from honed.v1.jobs_pb2 import CombineSpec, TuneSpec, WeightedAdapter
 
 
 def stored(name, **facts):
@@ -100,17 +100,60 @@ def test_an_adapter_names_its_report_and_its_added_rows():
     message = convert.adapter(
         stored(
             "adapters/a",
-            spec=TuneSpec(model="models/m", dataset="datasets/d").SerializeToString().hex(),
+            spec=TuneSpec(model="models/m", dataset="datasets/d", adapter="adapters/first").SerializeToString().hex(),
             contract={"weights": "w", "base_precision": "nf4"},
             training=training,
             evaluations=[{"subject": "tuned", "mode": "free", "correct": 1, "total": 2, "metrics": []}],
             report="reports/r",
             augmented_rows={"typos": 8},
+            replayed_rows={"datasets/old": 3},
         )
     )
     assert (message.model, message.dataset, message.report) == ("models/m", "datasets/d", "reports/r")
     assert dict(message.augmented_rows) == {"typos": 8}
+    assert dict(message.replayed_rows) == {"datasets/old": 3}
+    assert list(message.sources) == ["adapters/first"]
     assert message.evaluations[0].accuracy == 0.5
+    assert not message.HasField("combine")
+
+
+def test_a_combined_adapter_shows_what_it_was_combined_of_and_no_training():
+    combine = CombineSpec(adapters=[WeightedAdapter(adapter=f"adapters/{each}", weight=0.5) for each in "ab"])
+    message = convert.adapter(
+        stored(
+            "adapters/c",
+            spec=TuneSpec(model="models/m", dataset="datasets/d", rank=8, alpha=8).SerializeToString().hex(),
+            combine=combine.SerializeToString().hex(),
+            contract={"weights": "w", "base_precision": "nf4"},
+            evaluations=[],
+            report="",
+        )
+    )
+    assert (message.model, message.dataset, message.spec.rank) == ("models/m", "datasets/d", 8)
+    assert list(message.sources) == ["adapters/a", "adapters/b"]
+    assert message.combine == combine
+    assert not message.HasField("training")
+
+
+def test_an_adapter_of_a_sweep_has_the_settings_that_won_and_all_trials():
+    trial = {"number": 1, "learning_rate": 0.5, "rank": 4, "epochs": 2.0, "state": "complete", "steps": 7}
+    message = convert.adapter(
+        stored(
+            "adapters/a",
+            spec=TuneSpec(model="models/m", batch_size=8).SerializeToString().hex(),
+            contract={},
+            training={"seconds": 1.5},
+            evaluations=[],
+            report="",
+            augmented_rows={},
+            searched={"learning_rate": 0.5, "rank": 4, "epochs": 2.0, "alpha": 8.0},
+            trials=[trial | {"validation_loss": 1.25, "seconds": 0.25, "message": ""}],
+        )
+    )
+    spec = message.spec
+    assert (spec.learning_rate, spec.rank, spec.epochs, spec.alpha, spec.batch_size) == (0.5, 4, 2, 8, 8)
+    assert [each.validation_loss for each in message.trials] == [1.25]
+    assert message.trials[0].duration.ToMilliseconds() == 250
 
 
 def test_a_report_shows_what_it_is_about():

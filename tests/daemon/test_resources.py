@@ -113,6 +113,8 @@ def test_the_newest_adapter_of_a_model_is_not_that_of_another(family):
     family.publish(resource("adapters/c", ("models/n", "datasets/d")))
     assert family.newest_adapter_of("models/m").name == "adapters/b"
     assert family.newest_adapter_of("models/n").name == "adapters/c"
+    family.publish(resource("adapters/combined", ("models/m", "datasets/d"), combine="00"))  # not tuned
+    assert family.newest_adapter_of("models/m").name == "adapters/b"
     assert family.newest_adapter_of("models/gone") is family.newest_adapter_of("") is None
 
 

@@ -3,16 +3,31 @@ import re
 from pathlib import Path
 
 import pytest
-from honed.daemon.rpc.specs import _MAX_COPIES, _TUNE_NUMBERS, complete_evaluate, complete_export, complete_tune
+from honed.daemon.rpc.specs import (
+    _MAX_COPIES,
+    _TUNE_NUMBERS,
+    complete_evaluate,
+    complete_export,
+    complete_sweep,
+    complete_tune,
+    take_over,
+)
 from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
-from honed.v1.jobs_pb2 import Augmentation, EvaluateSpec, ExportSpec, TuneSpec
+from honed.v1.jobs_pb2 import Augmentation, EvaluateSpec, ExportSpec, SweepSpec, TuneSpec
 
 PROTO = (Path(__file__).parents[2] / "protos/honed/v1/jobs.proto").read_text("utf-8")
 FIELDS = TuneSpec.DESCRIPTOR.fields_by_name
 NUMBERS = [*_TUNE_NUMBERS, "alpha"]
 FRACTIONS = [field for field in NUMBERS if FIELDS[field].type == FIELDS[field].TYPE_DOUBLE]
+BESIDE = {"replay_fraction": {"replay_datasets": ["datasets/old"]}}  # what a field is refused without
+OWNER = {"virtual_tokens": "METHOD_PREFIX", "block_size": "METHOD_OFT", "width": "METHOD_BOTTLENECK"}
 RANGES = {field: bounds[1:] for field, bounds in _TUNE_NUMBERS.items()} | {"alpha": (0, 1e4, False)}
+
+
+def of_its_method(field, value):
+    """A spec with a field, and the method that takes it."""
+    return {field: value, "method": OWNER.get(field, "METHOD_LORA")}
 
 
 def refusal(**values):
@@ -30,7 +45,11 @@ def test_an_empty_spec_gets_every_default_that_the_proto_promises():
     }
     some = {"rank", "learning_rate", "epochs", "batch_size", "validation_fraction", "seed", "max_evaluation_rows"}
     assert set(promised) >= some
-    del promised["alpha"]  # "2 * rank"
+    assert complete_sweep(sweep())[1]["trials"] == int(promised.pop("max_trials"))
+    for field in OWNER:
+        default = complete_tune(TuneSpec(method=OWNER[field]))[field]
+        assert default == float(promised.pop(field))
+        assert settings[field] is None
     assert {field: settings[field] for field in promised} == {field: float(text) for field, text in promised.items()}
     assert (settings["alpha"], settings["max_steps"], settings["few_shot"]) == (32, None, None)
     assert (settings["base_precision"], settings["augmentation"]) == ("nf4", {})
@@ -58,11 +77,12 @@ def test_a_range_holds_its_ends_and_nothing_beyond(field):
     else:
         inside, outside = [low, high], [low - 1, high + 1]
     for value in inside:
-        assert complete_tune(TuneSpec(**{field: value}))[field] == value
+        assert complete_tune(TuneSpec(**of_its_method(field, value), **BESIDE.get(field, {})))[field] == value
     for value in outside:
         if field == "seed" and value > 0:
             continue  # beyond int64: protobuf itself refuses it
-        assert (f"job.tune.{field}") in [name for name, _ in refusal(**{field: value}).violations]
+        error = refusal(**of_its_method(field, value), **BESIDE.get(field, {}))
+        assert (f"job.tune.{field}") in [name for name, _ in error.violations]
 
 
 @pytest.mark.parametrize("field", FRACTIONS)
@@ -102,6 +122,122 @@ def test_copies_of_a_row_have_a_limit_that_the_proto_promises(kind):
 def test_forgetting_is_not_asked_for_where_nothing_is_measured():
     error = refusal(skip_evaluation=True, earlier_datasets=["datasets/a"])
     assert [field for field, _ in error.violations] == ["job.tune.earlier_datasets"]
+
+
+def sweep(tune=None, **values):
+    return SweepSpec(tune=TuneSpec(**tune or {}), **{"learning_rates": [1e-4, 1e-3], **values})
+
+
+def test_what_a_sweep_searches_comes_beside_the_settings_of_its_tunings():
+    spec = sweep({"batch_size": 8}, ranks=[4, 8])
+    settings, search = complete_sweep(spec)
+    assert (settings["batch_size"], settings["epochs"], settings["validation_fraction"]) == (8, 3, 0.05)
+    assert search == {
+        "learning_rates": [1e-4, 1e-3],
+        "ranks": [4, 8],
+        "epochs": [3.0],
+        "alpha": None,
+        "strategy": "grid",
+        "trials": 20,
+        "time_limit_s": None,
+    }
+
+
+def test_a_completed_sweep_leaves_what_is_searched_unset_and_can_be_sent_again():
+    spec = sweep(ranks=[4, 8])
+    first = complete_sweep(spec)
+    assert (spec.strategy, spec.max_trials) == (jobs_pb2.SWEEP_STRATEGY_GRID, 20)
+    assert [field for field in ("learning_rate", "rank", "alpha", "epochs") if spec.tune.HasField(field)] == ["epochs"]
+    assert complete_sweep(spec) == first
+
+
+def test_a_given_alpha_and_a_time_limit_hold_for_all_trials():
+    spec = sweep({"alpha": 3}, ranks=[4, 8], strategy="SWEEP_STRATEGY_RANDOM", max_trials=2)
+    spec.time_limit.FromMilliseconds(1500)
+    _, search = complete_sweep(spec)
+    assert (search["alpha"], search["time_limit_s"]) == (3, 1.5)
+    assert (search["strategy"], search["trials"]) == ("random", 2)  # the limit of a grid is no limit of draws
+
+
+def test_a_grid_as_large_as_the_limit_is_made_and_a_larger_one_refused_with_the_counts():
+    values = {"learning_rates": [1e-4, 1e-3, 1e-2], "ranks": [4, 8]}
+    assert complete_sweep(sweep(max_trials=6, **values))[1]["trials"] == 6
+    with pytest.raises(InvalidInput, match="expected 6 or more for a grid of 3 x 2 x 1 trials, found 5"):
+        complete_sweep(sweep(max_trials=5, **values))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "part"),
+    [
+        (sweep(learning_rates=[]), "learning_rates", "two or more"),
+        (sweep(learning_rates=[1e-3]), "learning_rates", "two or more"),
+        (sweep(learning_rates=[1e-3, 0]), "learning_rates", "found 0"),
+        (sweep(learning_rates=[1e-3, math.nan]), "learning_rates", "found nan"),
+        (sweep(ranks=[8, 513]), "ranks", "found 513"),
+        (sweep(epochs=[1, 1001]), "epochs", "found 1001"),
+        (sweep(ranks=[8, 8]), "ranks", "8 is given twice"),
+        (sweep({"learning_rate": 1e-3}), "tune.learning_rate", "refused beside learning_rates"),
+        (sweep({"epochs": 2}, epochs=[3]), "tune.epochs", "refused beside epochs"),
+        (sweep(strategy=9), "strategy", "found 9"),
+        (sweep(max_trials=0, strategy="SWEEP_STRATEGY_RANDOM"), "max_trials", "found 0"),
+        (sweep(max_trials=1001), "max_trials", "found 1001"),
+        (sweep(time_limit={"seconds": 0}), "time_limit", "found 0 s"),
+        (sweep(time_limit={"seconds": 366 * 24 * 3600}), "time_limit", "found 3.16224e+07 s"),
+        (sweep({"adapter": "adapters/a"}), "tune.adapter", "fresh"),
+        (sweep({"validation_fraction": 0}), "tune.validation_fraction", "above 0"),
+        (sweep({"epochs": 1}, strategy="SWEEP_STRATEGY_HALVING"), "epochs", "more than 1"),
+        (sweep({"dropout": 2}), "tune.dropout", "found 2"),
+    ],
+)
+def test_a_sweep_out_of_form_is_refused_by_its_field(spec, field, part):
+    with pytest.raises(InvalidInput) as caught:
+        complete_sweep(spec)
+    assert [name for name, _ in caught.value.violations] == [f"job.sweep.{field}"]
+    assert part in caught.value.message
+
+
+def test_all_mistakes_of_a_sweep_are_told_at_once():
+    with pytest.raises(InvalidInput) as caught:
+        complete_sweep(sweep({"dropout": 2, "rank": 4}, ranks=[0, 1], strategy=9, max_trials=0))
+    assert [name.removeprefix("job.sweep.") for name, _ in caught.value.violations] == [
+        "tune.rank",
+        "ranks",
+        "strategy",
+        "max_trials",
+        "tune.dropout",
+    ]
+
+
+def test_a_fifth_is_replayed_unless_told_otherwise_and_nothing_without_data_sets():
+    spec = TuneSpec(replay_datasets=["datasets/old"])
+    assert complete_tune(spec)["replay_fraction"] == spec.replay_fraction == 0.2
+    assert complete_tune(TuneSpec())["replay_fraction"] is None
+    assert [field for field, _ in refusal(replay_fraction=0.2).violations] == ["job.tune.replay_fraction"]
+
+
+EARLIER = TuneSpec(model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4, learning_rate=0.5, seed=3)
+
+
+def test_a_continued_tuning_takes_over_what_its_adapter_settles_and_no_more():
+    spec = TuneSpec(adapter="adapters/a", rank=8)
+    take_over(spec, EARLIER)
+    assert spec == TuneSpec(
+        adapter="adapters/a", model="models/m", base_precision="BASE_PRECISION_BF16", rank=8, alpha=4
+    )
+
+
+def test_what_a_continued_tuning_cannot_change_is_refused_with_both_values():
+    spec = TuneSpec(adapter="adapters/a", model="models/n", base_precision="BASE_PRECISION_NF4", rank=4, alpha=4)
+    with pytest.raises(InvalidInput) as caught:
+        take_over(spec, EARLIER)
+    assert caught.value.violations == tuple(
+        (f"job.tune.{field}", f"expected {expected}, that of adapters/a, found {found}; leave it out")
+        for field, expected, found in (
+            ("model", "models/m", "models/n"),
+            ("base_precision", "bf16", "nf4"),
+            ("rank", 8, 4),
+        )
+    )
 
 
 def test_an_empty_evaluation_gets_every_default():

@@ -317,6 +317,12 @@ def test_a_long_text_opens_from_its_beginning():
     assert "word end</p>" in html
 
 
+def test_rows_that_were_added_to_the_data_sets_own_are_counted():
+    words = Parsed(render_page(classification_report())).words
+    for counted in ("rows added by typos 48", "rows replayed of datasets/spring 30"):
+        assert counted in words
+
+
 def test_figures_that_are_no_numbers_are_dashes_and_bend_no_chart():
     report = classification_report()
     report["training"]["steps"][3]["loss"] = math.nan

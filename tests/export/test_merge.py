@@ -2,9 +2,10 @@ import json
 
 import pytest
 import torch
+from helpers.methods import SERVED, attached, frozen
 from honed.data import Message, Renderer
 from honed.export import merge, save_checkpoint
-from honed.tune import base, lora
+from honed.tune import base, methods
 from transformers import AutoModelForCausalLM
 
 IDS = torch.arange(3, 40)[None]
@@ -13,7 +14,9 @@ IDS = torch.arange(3, 40)[None]
 @pytest.fixture
 def adapted(tiny_llama):
     """The tiny llama with adapters that do something."""
-    model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=0)
+    model = methods.attach(
+        base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=4, alpha=8, dropout=0, seed=0)
+    )
     generator = torch.Generator().manual_seed(1)
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
@@ -63,3 +66,25 @@ def test_a_saved_checkpoint_names_no_path(adapted, tiny_llama, tmp_path):
     save_checkpoint(merge(adapted), tiny_llama, tmp_path)
     assert "_name_or_path" not in json.loads((tmp_path / "config.json").read_text())
     assert str(tiny_llama.parent) not in (tmp_path / "config.json").read_text()
+
+
+@pytest.mark.parametrize("method", SERVED)
+def test_a_loaded_model_of_every_served_method_computes_the_same_merged(tiny_llama, tmp_path, method):
+    precision = "nf4" if method in ("loftq", "pissa") else "bf16"
+    tuned = attached(tiny_llama, method, precision)
+    draw = torch.Generator().manual_seed(1)
+    for parameter in methods.trainable_parameters(tuned):
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=draw)
+    methods.save(tuned, method, tmp_path, "ab" * 32)
+    loaded = methods.load(frozen(tiny_llama, precision), tmp_path)
+    before = logits(loaded)
+    assert (before - logits(frozen(tiny_llama, precision))).abs().max() > 0.1
+    # float32 through two layers; the sums are taken in another order
+    torch.testing.assert_close(logits(merge(loaded)), before, rtol=1e-4, atol=1e-4)
+
+
+def test_a_fully_tuned_weight_that_is_not_finite_is_not_merged(tiny_llama):
+    tuned = attached(tiny_llama, "full", "bf16")
+    tuned.get_base_model().model.layers[0].mlp.up_proj.weight.data[0, 0] = torch.nan
+    with pytest.raises(ValueError, match=r"layers\.0\.mlp\.up_proj"):
+        merge(tuned)

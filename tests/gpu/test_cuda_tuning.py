@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.tiny_model import make_tiny_model
 from honed.data import TokenizedExample
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.loop import LoopSettings, run
 
 pytestmark = [
@@ -21,9 +21,8 @@ ROWS = [TokenizedExample(tuple(range(3, 20 + place)), (5, 7, 2)) for place in ra
 def test_tuning_on_cuda_lowers_the_loss_on_packed_weights(tmp_path, precision):
     make_tiny_model(tmp_path)
     model = base.load(tmp_path, torch.bfloat16)
-    base.prepare_attention(model, longest_row=64)
     base.quantize_linears(model, precision, keep_dequantized=base.has_room_for_dequantized())
-    adapted = lora.attach(model, rank=4, alpha=8, dropout=0.0, seed=0)
+    adapted = methods.attach(model, methods.Settings("lora", rank=4, alpha=8, dropout=0.0, seed=0))
     settings = LoopSettings(5e-3, 10, None, 4, 0.0, 1.0, 0.0, 0)
     steps = list(run(adapted, ROWS, [], settings))
     assert next(model.parameters()).is_cuda

@@ -201,7 +201,12 @@ def _training(rng: random.Random, steps: int) -> dict[str, Any]:
         "final_loss": sum(step["loss"] for step in curve[-29:]) / 29,
         "validation_loss": curve[-1]["validation_loss"],
     }
-    return {"steps": curve, "summary": summary, "augmented_rows": {"typos": 48, "word_dropout": 24}}
+    return {
+        "steps": curve,
+        "summary": summary,
+        "augmented_rows": {"typos": 48, "word_dropout": 24},
+        "replayed_rows": {"datasets/spring": 30},
+    }
 
 
 def _forgetting(source: str, before: float, after: float, ends: tuple[float, float], finding: str) -> Forgetting:

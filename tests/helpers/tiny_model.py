@@ -49,6 +49,7 @@ def make_tiny_model(
     dtype: torch.dtype = torch.float32,
     tie_word_embeddings: bool = False,
     max_position_embeddings: int = 512,
+    sliding_window: int | None = None,
 ) -> Path:
     """Writes a Hugging Face folder and returns it: 2 layers, width 64, 4 heads and 2 key/value heads of 16.
 
@@ -74,7 +75,7 @@ def make_tiny_model(
         pad_token_id=END_OF_TEXT_ID,
     )
     if architecture == "mistral":
-        config.sliding_window = None  # as in Mistral since 0.2: every layer sees the whole context
+        config.sliding_window = sliding_window  # None, as in Mistral since 0.2: every layer sees the whole context
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

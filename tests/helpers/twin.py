@@ -55,6 +55,26 @@ EVALUATIONS = [
         metrics=[types_pb2.Metric(name="accuracy", value=11 / 12, low=0.75, high=1.0)],
     ),
 ]
+TRIALS = [
+    jobs_pb2.Trial(
+        number=1,
+        learning_rate=1e-3,
+        rank=8,
+        epochs=3,
+        state=jobs_pb2.Trial.STATE_COMPLETE,
+        validation_loss=0.25,
+        steps=12,
+    ),
+    jobs_pb2.Trial(
+        number=2,
+        learning_rate=1,
+        rank=8,
+        epochs=3,
+        state=jobs_pb2.Trial.STATE_FAILED,
+        steps=2,
+        message="The loss was no longer a number.",
+    ),
+]
 HEADLINE = "tuned is better than base zero-shot on 12 rows: accuracy 0.917 against 0.500."
 REPORT = {
     "format": "honed-report-1",
@@ -393,7 +413,13 @@ class Twin(
             jobs_pb2.JobEvent(phase="working"),
             jobs_pb2.JobEvent(progress=types_pb2.Progress(step=1, total_steps=2, loss=1.25, tokens_per_s=1500)),
         ]
-        identity = job.tune.adapter_id or job.export.export_id or job.import_model.model_id
+        identity = (
+            job.tune.adapter_id
+            or job.sweep.tune.adapter_id
+            or job.export.export_id
+            or job.combine.adapter_id
+            or job.import_model.model_id
+        )
         if identity == "doomed":
             job.state = jobs_pb2.Job.STATE_FAILED
             job.error.code = grpc.StatusCode.INTERNAL.value[0]
@@ -401,6 +427,7 @@ class Twin(
             job.error.message = "the worker was killed"
         elif identity != "endless":
             self.finish(job)
+            events += [jobs_pb2.JobEvent(trial=trial) for trial in job.trials]
             events += [jobs_pb2.JobEvent(evaluation=evaluation) for evaluation in job.evaluations]
         if job.state != jobs_pb2.Job.STATE_RUNNING:
             events.append(jobs_pb2.JobEvent(state=job.state))
@@ -416,11 +443,23 @@ class Twin(
         match job.WhichOneof("spec"):
             case "import_model":
                 made = models_pb2.Model(name=f"models/{job.import_model.model_id}", parameters=1000)
+            case "sweep":
+                job.trials.extend(TRIALS)
+                tune = job.sweep.tune
+                made = adapters_pb2.Adapter(name=f"adapters/{tune.adapter_id}", spec=tune, trials=TRIALS)
+                if not tune.skip_evaluation:
+                    made.report = self.report(job, tune.dataset, [made.name]).name
             case "tune":
                 made = adapters_pb2.Adapter(name=f"adapters/{job.tune.adapter_id}", spec=job.tune)
                 if not job.tune.skip_evaluation and job.tune.dataset != "datasets/untested":
                     made.report = self.report(job, job.tune.dataset, [made.name]).name
                     job.evaluations.extend(EVALUATIONS)
+            case "combine":
+                made = adapters_pb2.Adapter(name=f"adapters/{job.combine.adapter_id}", combine=job.combine)
+                made.sources.extend(each.adapter for each in job.combine.adapters)
+                if not job.combine.skip_evaluation:
+                    made.report = self.report(job, job.combine.dataset, [made.name]).name
+                    job.evaluations.extend(EVALUATIONS[1:])
             case "export":
                 parity = types_pb2.Parity(rows=12, tokens=24, top1_agreement=0.96, near_ties=1, source="datasets/t")
                 made = exports_pb2.Export(name=f"exports/{job.export.export_id}", parity=parity)

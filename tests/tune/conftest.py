@@ -1,7 +1,7 @@
 import pytest
 import torch
 from honed.data import TokenizedExample
-from honed.tune import base, lora
+from honed.tune import base, methods
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,7 +27,9 @@ def adapted(tiny_llama):
     """Makes the tiny llama in float32 with adapters that already do something."""
 
     def make(dropout=0.0, rank=4):
-        model = lora.attach(base.load(tiny_llama, torch.float32), rank=rank, alpha=8, dropout=dropout, seed=0)
+        model = methods.attach(
+            base.load(tiny_llama, torch.float32), methods.Settings("lora", rank=rank, alpha=8, dropout=dropout, seed=0)
+        )
         draw = torch.Generator().manual_seed(1)
         for name, parameter in model.named_parameters():
             if "lora_B" in name:

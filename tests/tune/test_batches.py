@@ -2,30 +2,75 @@ from itertools import islice
 
 import pytest
 import torch
-from honed.data import Span, TokenizedExample
-from honed.tune.batches import Batch, endless_batches, epoch_order, steps_per_epoch
+from honed.data import Span, TokenizedExample, all_tokens
+from honed.tune.batches import MicroBatch, endless_batches, epoch_order, micro_batches, steps_per_epoch
 
 
-def test_a_row_is_padded_on_the_right_and_its_reply_alone_is_predicted():
-    batch = Batch.of([TokenizedExample((5, 6, 7), (8, 9)), TokenizedExample((4,), (3,))])
-    assert batch.ids.tolist() == [[5, 6, 7, 8, 9], [4, 3, 0, 0, 0]]
-    assert batch.targets.tolist() == [[-100, -100, 8, 9, -100], [3, -100, -100, -100, -100]]
-    assert batch.tokens == 7
+def stream(*rows, share=True):
+    return MicroBatch.of(rows, share=share)
+
+
+def test_rows_stand_one_behind_the_other_and_replies_alone_are_predicted():
+    batch = stream(TokenizedExample((5, 6, 7), (8, 9)), TokenizedExample((4,), (3,)))
+    assert batch.ids.tolist() == [5, 6, 7, 8, 9, 4, 3]
+    assert batch.positions.tolist() == [0, 1, 2, 3, 4, 0, 1]
+    assert batch.row_lengths.tolist() == [5, 5, 5, 5, 5, 2, 2]
+    assert batch.states.tolist() == [2, 3, 5]
+    assert batch.targets.tolist() == [8, 9, 3]
 
 
 def test_earlier_trained_turns_are_predicted_too_each_by_its_weight():
     row = TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=(Span(1, 2), Span(3, 5, 0.5)), weight=2.0)
-    batch = Batch.of([row])
-    assert batch.targets.tolist() == [[6, -100, 8, 9, 3, 4, -100]]
-    assert batch.weights.tolist() == [[1.0, 0.0, 0.5, 0.5, 2.0, 2.0, 0.0]]
+    batch = stream(row)
+    assert batch.states.tolist() == [0, 2, 3, 4, 5]
+    assert batch.targets.tolist() == [6, 8, 9, 3, 4]
+    assert batch.weights.tolist() == [1.0, 0.5, 0.5, 2.0, 2.0]
     assert batch.weight == 6.0
 
 
+def test_a_labelled_row_has_no_target_and_ends_with_the_state_that_a_head_reads():
+    batch = stream(TokenizedExample((5, 6, 7), (), label=1), TokenizedExample((5, 6), (), label=0))
+    assert batch.targets.tolist() == []
+    assert batch.labels.tolist() == [1, 0]
+    assert batch.layout.prefix == 1  # the second row's last token is its own
+    assert batch.ids[batch.ends].tolist() == [7, 6]
+    assert batch.row_tokens.tolist() == [3, 2]
+    assert batch.weight == 2.0
+
+
+def test_what_all_rows_begin_with_stands_in_the_stream_once():
+    rows = TokenizedExample((5, 6, 7), (8,)), TokenizedExample((5, 6, 4, 4), (3,))
+    batch = stream(*rows)
+    assert batch.ids.tolist() == [5, 6, 7, 8, 4, 4, 3]
+    assert batch.positions.tolist() == [0, 1, 2, 3, 2, 3, 4]
+    assert (batch.states.tolist(), batch.targets.tolist()) == ([2, 5], [8, 3])
+    assert batch.layout.prefix == 2
+    assert batch.layout.places.tolist() == [[0, 1, 0], [2, 3, 4]]
+    assert batch.layout.flat.tolist() == [0, 1, 3, 4, 5]
+    assert stream(*rows, share=False).layout.prefix == 0
+
+
+def test_a_state_under_the_loss_is_never_shared():
+    # the rows are alike up to their last token; the loss on 7 and 8 counts twice
+    batch = stream(TokenizedExample((5, 6, 7), (8, 9)), TokenizedExample((5, 6), (7, 8, 3)))
+    assert batch.layout.prefix == 1
+    assert batch.targets.tolist() == [8, 9, 7, 8, 3]
+    assert stream(*[TokenizedExample((5,), (6,))] * 2).layout.prefix == 0
+    assert stream(*[all_tokens(TokenizedExample((5, 6, 7), (8,)))] * 2).layout.prefix == 0
+
+
 def test_targets_are_the_ids_one_place_on(rows):
-    batch = Batch.of(rows)
-    trained = batch.targets[:, :-1] != -100
-    assert torch.equal(batch.targets[:, :-1][trained], batch.ids[:, 1:][trained])
-    assert trained.sum() == sum(len(row.reply) for row in rows)
+    batch = stream(*rows)
+    assert torch.equal(batch.targets, batch.ids[batch.states + 1])
+    assert len(batch.targets) == sum(len(row.reply) for row in rows)
+
+
+def test_micro_batches_hold_every_row_and_no_more_tokens_than_allowed(rows):
+    for most in (1, 30, 10_000):
+        batches = micro_batches(rows, most, share=False)
+        assert sum(len(batch.ids) for batch in batches) == sum(map(len, rows))
+        assert all(len(batch.ids) <= most or batch.layout.places.shape[0] == 1 for batch in batches)
+    assert len(batches) == 1
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 100])
@@ -66,5 +111,6 @@ def test_batches_go_on_into_the_next_epoch_in_another_order(rows):
     batches = list(islice(endless_batches(rows, 5, seed=0), 2 * per_epoch))
     total = sum(map(len, rows))
     first, second = batches[:per_epoch], batches[per_epoch:]
-    assert sum(batch.tokens for batch in first) == sum(batch.tokens for batch in second) == total
-    assert [batch.ids.tolist() for batch in first] != [batch.ids.tolist() for batch in second]
+    for batches in (first, second):
+        assert sum(len(row) for batch in batches for row in batch) == total
+    assert first != second

@@ -10,7 +10,7 @@ import pytest
 import torch
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune import base, checkpoint, lora
+from honed.tune import base, checkpoint, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.loop import LoopSettings, run
 from safetensors.torch import load_file
@@ -31,7 +31,9 @@ STEPS = 9
 @pytest.fixture
 def fresh(tiny_llama):
     """Makes the tiny llama in bfloat16 with fresh adapters and dropout, as a new process would."""
-    return lambda: lora.attach(base.load(tiny_llama, torch.bfloat16), rank=4, alpha=8, dropout=0.2, seed=0)
+    return lambda: methods.attach(
+        base.load(tiny_llama, torch.bfloat16), methods.Settings("lora", rank=4, alpha=8, dropout=0.2, seed=0)
+    )
 
 
 def seen(step):
@@ -109,7 +111,7 @@ def test_every_generator_goes_on_where_it_was(fresh, rows, tmp_path):
     drawn = draw()
     assert draw() != drawn
     model = fresh()
-    Checkpoints(tmp_path, "a", 1000).resume(model, torch.optim.AdamW(lora.trainable_parameters(model)))
+    Checkpoints(tmp_path, "a", 1000).resume(model, torch.optim.AdamW(methods.trainable_parameters(model)))
     assert draw() == drawn
 
 

@@ -10,12 +10,14 @@ import torch
 from helpers.tiny_model import make_tiny_encoder
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune import base, heads, lora
-from honed.tune.batches import Batch
+from honed.tune import base, heads, memory, methods
+from honed.tune.batches import MicroBatch, micro_batches
 from honed.tune.checkpoints import Checkpoints, Stopped
-from honed.tune.loop import LoopSettings, evaluate_loss, run
+from honed.tune.hidden import hidden_states
+from honed.tune.loop import LoopSettings, backward, evaluate_loss, run, summed_loss
 from transformers import AutoModelForSequenceClassification
 
+LORA = methods.Settings("lora", rank=4, alpha=8, dropout=0.1)
 LABELS = ("card", "lost", "paid")
 SETTINGS = LoopSettings(
     learning_rate=1e-2,
@@ -44,7 +46,7 @@ def fresh(folder):
     """Makes the model with fresh adapters and a fresh head."""
 
     def fresh():
-        model = lora.attach(base.load(folder, torch.float32), rank=4, alpha=8, dropout=0.1, seed=0)
+        model = methods.attach(base.load(folder, torch.float32), LORA)
         heads.attach(model, LABELS)
         return model.eval()
 
@@ -78,6 +80,12 @@ def silent(done, total):
     pass
 
 
+def together(model, rows):
+    """z of rows in one micro-batch, which share what they begin with where they may."""
+    batch = MicroBatch.of(rows, share=not base.is_encoder(model.get_base_model().config))
+    return heads.scores(model, batch, hidden_states(model, batch))
+
+
 @torch.inference_mode()
 def alone(model, row):
     """The head over the pooled state of one unpadded row: the mean for an encoder, else the last token's."""
@@ -90,34 +98,35 @@ def alone(model, row):
     return head.weight @ pooled + head.bias
 
 
+@torch.inference_mode()
 def test_a_row_among_others_is_pooled_as_by_itself(model, labelled):
-    with torch.inference_mode():
-        together = heads.logits(model, Batch.of(labelled[:9]))
-    # float32 sums in another order
-    torch.testing.assert_close(together, torch.stack([alone(model, row) for row in labelled[:9]]), rtol=1e-4, atol=1e-4)
+    alike = [replace(row, prompt=(7, 8, *row.prompt)) for row in labelled[:9]]
+    for rows in (labelled[:9], alike):
+        expected = torch.stack([alone(model, row) for row in rows])
+        # float32 sums in another order
+        torch.testing.assert_close(together(model, rows), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()
 def test_the_logits_of_a_decoder_are_those_of_transformers(tiny_llama, labelled):
     theirs = AutoModelForSequenceClassification.from_pretrained(tiny_llama, num_labels=3, dtype=torch.float32)
-    model = lora.attach(base.load(tiny_llama, torch.float32), rank=4, alpha=8, dropout=0, seed=0)
+    model = methods.attach(base.load(tiny_llama, torch.float32), LORA).eval()
     head = heads.attach(model, LABELS)
     head.weight.copy_(theirs.score.weight)
-    batch = Batch.of(labelled)
-    padding = torch.arange(batch.ids.shape[1]) < batch.lengths[:, None]
-    expected = theirs(input_ids=batch.ids, attention_mask=padding.long()).logits  # it pads with 0, as the batch does
-    torch.testing.assert_close(heads.logits(model, batch), expected, rtol=1e-4, atol=1e-4)
+    expected = [theirs(input_ids=torch.tensor([row.prompt])).logits[0] for row in labelled]
+    torch.testing.assert_close(together(model, labelled), torch.stack(expected), rtol=1e-4, atol=1e-4)
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_rows(model, labelled):
     likelihoods = torch.stack([alone(model, row) for row in labelled]).log_softmax(-1)
     plain = -likelihoods[torch.arange(len(labelled)), torch.tensor([row.label for row in labelled])].mean()
     spread = -likelihoods.mean()
-    batch = Batch.of(labelled)
-    assert heads.mean_loss(model, batch).item() == pytest.approx(plain.item(), rel=1e-4)
-    smoothed = heads.mean_loss(model, batch, label_smoothing=0.3).item()
+    batch = MicroBatch.of(labelled, share=False)
+    assert summed_loss(model, batch).item() / batch.weight == pytest.approx(plain.item(), rel=1e-4)
+    smoothed = summed_loss(model, batch, label_smoothing=0.3).item() / batch.weight
     assert smoothed == pytest.approx((0.7 * plain + 0.3 * spread).item(), rel=1e-4)
-    assert evaluate_loss(model, labelled, 7, heads.mean_loss) == pytest.approx(plain.item(), rel=1e-4)
+    assert backward(model, micro_batches(labelled, 40, share=False), SETTINGS) == pytest.approx(plain.item(), rel=1e-4)
+    assert evaluate_loss(model, labelled, 40) == pytest.approx(plain.item(), rel=1e-4)
 
 
 def test_a_fresh_head_finds_every_label_equally_likely(fresh, labelled):
@@ -128,7 +137,7 @@ def test_a_fresh_head_finds_every_label_equally_likely(fresh, labelled):
 def test_the_loop_trains_the_head_and_the_adapters_until_the_rows_are_told_apart(fresh, labelled):
     model = fresh()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    steps = list(run(model, labelled, labelled, SETTINGS, loss_of=heads.mean_loss))
+    steps = list(run(model, labelled, labelled, SETTINGS))
     assert steps[0].loss == pytest.approx(torch.tensor(3.0).log().item(), rel=1e-5)
     assert steps[-1].validation_loss < 0.3
     scores = torch.tensor(heads.HeadPredictor(model).classify([row.prompt for row in labelled], LABELS, silent))
@@ -144,7 +153,7 @@ def test_an_interrupted_run_goes_on_with_its_head_bit_for_bit(fresh, labelled, t
     def train(folder, stop_after=None):
         model, checkpoints, steps = fresh(), Checkpoints(folder, "a", 1000), []
         try:
-            for step in run(model, labelled, labelled[:9], settings, checkpoints, heads.mean_loss):
+            for step in run(model, labelled, labelled[:9], settings, checkpoints):
                 steps.append((step.step, step.loss, step.gradient_norm, step.validation_loss))
                 checkpoints.stopping = step.step == stop_after
         except Stopped:
@@ -158,13 +167,32 @@ def test_an_interrupted_run_goes_on_with_its_head_bit_for_bit(fresh, labelled, t
     assert torch.equal(weight, again)
 
 
+def test_layers_that_are_computed_again_give_the_same_run_bit_for_bit(fresh, labelled):
+    def losses(**settings):
+        settings = replace(SETTINGS, epochs=1, **settings)
+        return [(step.loss, step.gradient_norm) for step in run(fresh(), labelled, (), settings)]
+
+    assert losses(gradient_checkpointing=True) == losses()
+
+
+def test_the_memory_of_a_head_is_found_on_a_sketch_with_its_parameters(fresh, folder, labelled):
+    sketch = memory.sketch(folder, torch.float32, LORA, LABELS)
+    real = {name: parameter.shape for name, parameter in fresh().named_parameters()}
+    assert {name: parameter.shape for name, parameter in sketch.named_parameters()} == real
+    room = memory.Room(device_bytes=1 << 30, process_bytes=0)
+    fit = memory.fit(sketch, labelled, replace(SETTINGS, micro_batch_tokens=256), room, None)
+    assert (fit.micro_batch_tokens, fit.gradient_checkpointing) == (256, False)
+    assert fit.needed_bytes > sum(parameter.nbytes for parameter in sketch.parameters())
+    assert memory.tried(fresh(), labelled, labelled, SETTINGS, fit) == fit
+
+
 READ = """
 import json, sys, torch
 from pathlib import Path
-from honed.tune import base, heads, lora
+from honed.tune import base, heads, methods
 folder, saved, ids = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[3])
 torch.set_num_threads(1)
-model = lora.load(base.load(folder, torch.float32), saved)
+model = methods.load(base.load(folder, torch.float32), saved)
 heads.load(model, saved)
 assert not any(parameter.requires_grad for parameter in model.parameters())
 print(json.dumps([heads.of(model).labels, heads.HeadPredictor(model).classify(ids, heads.of(model).labels, print)]))
@@ -173,7 +201,7 @@ print(json.dumps([heads.of(model).labels, heads.HeadPredictor(model).classify(id
 
 def test_what_was_saved_gives_the_same_log_probabilities_in_a_new_process(model, folder, labelled, tmp_path):
     prompts = [row.prompt for row in labelled[:5]]
-    lora.save(model, tmp_path, "ab")
+    methods.save(model, "lora", tmp_path, "ab")
     heads.save(model, tmp_path)
     assert {path.suffix for path in tmp_path.iterdir()} == {".safetensors", ".json"}
     arguments = (str(folder), str(tmp_path), json.dumps(prompts))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.tiny_model import make_tiny_model
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.predict import TorchPredictor
 
 STOPS = frozenset({0, 2})
@@ -156,4 +156,4 @@ def test_asking_leaves_no_trace_in_the_model(adapted):
     predictor.score(prompts(5, 30), [[9, 2]], silent)
     assert answers(model, prompts(5, 30), 5) == first
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
-    assert lora.trainable_parameters(model)
+    assert methods.trainable_parameters(model)

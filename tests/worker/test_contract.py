@@ -1,4 +1,5 @@
 import json
+from dataclasses import asdict
 
 import pytest
 from honed.worker.contract import (
@@ -6,13 +7,16 @@ from honed.worker.contract import (
     SPEC_FILE,
     WORKS,
     CheckTemplateWork,
+    CombineWork,
     EvaluateWork,
     Event,
     ExportWork,
     ImportWork,
     IngestWork,
     Limits,
+    PlanWork,
     PreviewWork,
+    SweepWork,
     TuneWork,
     now,
     read_events,
@@ -24,9 +28,14 @@ TUNE = TuneWork(
     model="m",
     dataset="d",
     base_precision="nf4",
+    method="lora",
     rank=16,
     alpha=32.0,
     dropout=0.05,
+    target_modules=["*.q_proj"],
+    virtual_tokens=None,
+    block_size=None,
+    width=None,
     learning_rate=1e-3,
     epochs=2.5,
     max_steps=None,
@@ -43,12 +52,29 @@ TUNE = TuneWork(
     adapter_name="adapters/a",
     max_evaluation_rows=500,
     checkpoint_every_s=30,
+    optimizer="adamw",
+    micro_batch_tokens=None,
+    gradient_checkpointing=None,
+    memory_bytes=None,
     label_smoothing=0.1,
     noise_alpha=5.0,
     patience=3,
     objective="all_tokens",
     earlier=[{"name": "datasets/e", "folder": "e"}],
     augmentation={"typos": 1},
+    adapter="a",
+    replay=[{"name": "datasets/e", "folder": "e"}],
+    replay_fraction=0.2,
+)
+SWEEP = SweepWork(
+    tune=asdict(TUNE),
+    learning_rates=[1e-4, 1e-3],
+    ranks=[8],
+    epochs=[1.0, 2.5],
+    alpha=None,
+    strategy="halving",
+    trials=20,
+    time_limit_s=1.5,
 )
 INGEST = IngestWork(
     train_file="train",
@@ -79,14 +105,32 @@ EVALUATE = EvaluateWork(
     max_rows=None,
     seed=0,
 )
+COMBINE = CombineWork(
+    model="m",
+    sources=[{"name": "adapters/a", "folder": "a"}, {"name": "adapters/b", "folder": "b"}],
+    weights=[0.5, -1.0],
+    method="svd",
+    rank=4,
+    density=None,
+    seed=0,
+    adapter_name="adapters/c",
+    dataset=None,
+    dataset_name="",
+    max_evaluation_rows=500,
+    earlier=[],
+    target_modules=["*.q_proj"],
+)
 SPECS = [
     INGEST,
     PreviewWork("d", "m", 3),
     CheckTemplateWork({"name": "templates/t"}),
     ImportWork("/ä/ö", "exports/m-base", {"model.safetensors": "ab"}),
     TUNE,
+    PlanWork(asdict(TUNE)),
+    SWEEP,
     EVALUATE,
     ExportWork("m", None, None, "", "onnx-int8"),
+    COMBINE,
 ]
 
 

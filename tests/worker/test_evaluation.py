@@ -15,7 +15,7 @@ from honed.data.reader import Wanted
 from honed.errors import InvalidInput
 from honed.evaluate import Reply, Who
 from honed.template_library import BUILT_IN
-from honed.tune import base, lora
+from honed.tune import base, methods
 from honed.tune.predict import TorchPredictor
 from honed.worker import evaluate
 from honed.worker.contract import EvaluateWork
@@ -239,9 +239,9 @@ def test_preference_pairs_get_the_share_of_right_ones(tmp_path, predictor, rende
 
 
 def test_forgetting_compares_with_the_adapter_switched_off(labelled, model, renderer, report, tmp_path):
-    tuned = lora.attach(model, rank=2, alpha=4, dropout=0, seed=0)
+    tuned = methods.attach(model, methods.Settings("lora", rank=2, alpha=4, dropout=0, seed=0))
     with torch.no_grad():
-        for parameter in lora.trainable_parameters(tuned):
+        for parameter in methods.trainable_parameters(tuned):
             parameter.add_(0.05 * torch.randn_like(parameter))
     manifest.write(labelled.folder)
     found = evaluation(labelled, report, earlier=[{"name": "datasets/d", "folder": str(labelled.folder)}])
@@ -273,7 +273,7 @@ def test_the_report_is_written_with_what_is_published_of_it(labelled, predictor,
 def test_forgetting_is_measured_on_rows_drawn_by_seed_and_says_how_many(labelled, model, renderer, report, monkeypatch):
     monkeypatch.setattr("honed.worker.evaluation._MAX_EARLIER_ROWS", 5)
     manifest.write(labelled.folder)
-    tuned = lora.attach(model, rank=2, alpha=4, dropout=0, seed=0)
+    tuned = methods.attach(model, methods.Settings("lora", rank=2, alpha=4, dropout=0, seed=0))
     found = evaluation(labelled, report, earlier=[{"name": "datasets/d", "folder": str(labelled.folder)}])
     found.forgetting(tuned, renderer, "tuned")
     earlier = found.evidence.forgetting[1]

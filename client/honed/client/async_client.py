@@ -17,6 +17,7 @@ from honed.client.async_calls import AsyncCalls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
 from honed.client.requests import (
+    CombineMethod,
     GraphFormat,
     Messages,
     ReportFormat,
@@ -45,7 +46,7 @@ from honed.v1.exports_pb2 import Export
 from honed.v1.exports_pb2_grpc import ExportServiceStub
 from honed.v1.generation_pb2 import GenerateDone, GenerateResponse
 from honed.v1.generation_pb2_grpc import GenerationServiceStub
-from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+from honed.v1.jobs_pb2 import Job, JobEvent, SweepSpec, TuneSpec
 from honed.v1.jobs_pb2_grpc import JobServiceStub
 from honed.v1.models_pb2 import Model, UploadModelHeader
 from honed.v1.models_pb2_grpc import ModelServiceStub
@@ -208,6 +209,14 @@ class AsyncClient:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return await self.create_job(requests.tune_job(spec))
 
+    async def plan(self, spec: TuneSpec) -> Job:
+        """What a tuning would do, in the job's `plan`; nothing is queued."""
+        return await self.create_job(requests.tune_job(spec), validate_only=True)
+
+    async def sweep(self, spec: SweepSpec) -> Job:
+        """Queues fine-tuning with several settings, of which the best is kept. The job's `trials` say how each did."""
+        return await self.create_job(requests.sweep_job(spec))
+
     async def evaluate(
         self,
         subjects: str | Sequence[str],
@@ -233,6 +242,33 @@ class AsyncClient:
         )
         return await self.create_job(job)
 
+    async def combine(
+        self,
+        adapter_id: str,
+        adapters: Mapping[str, float],
+        *,
+        method: CombineMethod = "cat",
+        rank: int | None = None,
+        density: float | None = None,
+        seed: int | None = None,
+        dataset: str | None = None,
+        skip_evaluation: bool = False,
+        max_evaluation_rows: int | None = None,
+    ) -> Job:
+        """Queues the combination of adapters into a new one, which is then evaluated."""
+        job = requests.combine_job(
+            adapter_id,
+            adapters,
+            method=method,
+            rank=rank,
+            density=density,
+            seed=seed,
+            dataset=dataset,
+            skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
+        )
+        return await self.create_job(job)
+
     async def export(
         self,
         export_id: str,
@@ -244,9 +280,11 @@ class AsyncClient:
         """Queues the conversion of "adapters/…" or "models/…" into what the engine serves."""
         return await self.create_job(requests.export_job(export_id, source, format, dataset))
 
-    async def create_job(self, job: Job, *, request_id: str = "") -> Job:
+    async def create_job(self, job: Job, *, request_id: str = "", validate_only: bool = False) -> Job:
         """Queues a job, of which `spec` alone is read."""
-        return await self._calls.unary(self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id))
+        return await self._calls.unary(
+            self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id, validate_only=validate_only)
+        )
 
     async def get_job(self, name: str) -> Job:
         """Gets one job."""

@@ -17,6 +17,7 @@ from honed.client.calls import Calls
 from honed.client.connection import Connection
 from honed.client.errors import Internal, JobFailed, Unavailable
 from honed.client.requests import (
+    CombineMethod,
     GraphFormat,
     Messages,
     ReportFormat,
@@ -45,7 +46,7 @@ from honed.v1.exports_pb2 import Export
 from honed.v1.exports_pb2_grpc import ExportServiceStub
 from honed.v1.generation_pb2 import GenerateDone, GenerateResponse
 from honed.v1.generation_pb2_grpc import GenerationServiceStub
-from honed.v1.jobs_pb2 import Job, JobEvent, TuneSpec
+from honed.v1.jobs_pb2 import Job, JobEvent, SweepSpec, TuneSpec
 from honed.v1.jobs_pb2_grpc import JobServiceStub
 from honed.v1.models_pb2 import Model, UploadModelHeader
 from honed.v1.models_pb2_grpc import ModelServiceStub
@@ -237,6 +238,14 @@ class Client:
         """Queues fine-tuning. What the spec leaves unset is the daemon's default; names in it may be bare."""
         return self.create_job(requests.tune_job(spec))
 
+    def plan(self, spec: TuneSpec) -> Job:
+        """What a tuning would do, in the job's `plan`; nothing is queued."""
+        return self.create_job(requests.tune_job(spec), validate_only=True)
+
+    def sweep(self, spec: SweepSpec) -> Job:
+        """Queues fine-tuning with several settings, of which the best is kept. The job's `trials` say how each did."""
+        return self.create_job(requests.sweep_job(spec))
+
     def evaluate(
         self,
         subjects: str | Sequence[str],
@@ -273,6 +282,45 @@ class Client:
         )
         return self.create_job(job)
 
+    def combine(
+        self,
+        adapter_id: str,
+        adapters: Mapping[str, float],
+        *,
+        method: CombineMethod = "cat",
+        rank: int | None = None,
+        density: float | None = None,
+        seed: int | None = None,
+        dataset: str | None = None,
+        skip_evaluation: bool = False,
+        max_evaluation_rows: int | None = None,
+    ) -> Job:
+        """Queues the combination of adapters of one base into a new one, which is then evaluated.
+
+        Args:
+            adapter_id: Id of the new adapter.
+            adapters: 2 to 8 adapters with their weights. A request is put into the template of the first.
+            method: See CombineMethod in jobs.proto; "cat" is exactly the weighted sum, at the sum of the ranks.
+            rank: Of the new adapter, for "svd" alone; None: the highest of theirs.
+            density: Share of the values that is kept, for "ties" and "dare-…" alone; None: 0.5.
+            seed: Of the values that "dare-…" drops, and of the evaluation's draws.
+            dataset: Whose test rows are asked; None: that of the first adapter.
+            skip_evaluation: Leaves out the evaluation.
+            max_evaluation_rows: Test rows asked at most; None: 500.
+        """
+        job = requests.combine_job(
+            adapter_id,
+            adapters,
+            method=method,
+            rank=rank,
+            density=density,
+            seed=seed,
+            dataset=dataset,
+            skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
+        )
+        return self.create_job(job)
+
     def export(
         self,
         export_id: str,
@@ -287,12 +335,15 @@ class Client:
         """
         return self.create_job(requests.export_job(export_id, source, format, dataset))
 
-    def create_job(self, job: Job, *, request_id: str = "") -> Job:
+    def create_job(self, job: Job, *, request_id: str = "", validate_only: bool = False) -> Job:
         """Queues a job, of which `spec` alone is read.
 
-        Repeating the call with the same `request_id` returns the job of the first.
+        Repeating the call with the same `request_id` returns the job of the first. With `validate_only` nothing is
+        queued: the job comes back as it would be.
         """
-        return self._calls.unary(self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id))
+        return self._calls.unary(
+            self._jobs.CreateJob, jobs_pb2.CreateJobRequest(job=job, request_id=request_id, validate_only=validate_only)
+        )
 
     def get_job(self, name: str) -> Job:
         """Gets one job."""

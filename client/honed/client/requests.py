@@ -9,7 +9,7 @@ from typing import Literal, TypedDict, get_args
 from honed.client.errors import InvalidArgument
 from honed.v1.datasets_pb2 import Columns, UploadDatasetHeader
 from honed.v1.generation_pb2 import Chat, ChatMessage, GenerateRequest, Row
-from honed.v1.jobs_pb2 import EvaluateSpec, ExportSpec, Job, TuneSpec
+from honed.v1.jobs_pb2 import CombineSpec, EvaluateSpec, ExportSpec, Job, SweepSpec, TuneSpec, WeightedAdapter
 from honed.v1.reports_pb2 import DownloadReportRequest
 from honed.v1.templates_pb2 import CreateTemplateRequest, Template
 
@@ -18,6 +18,7 @@ TableShape = Literal["table", "prompt_completion", "alpaca", "sharegpt", "messag
 LongRows = Literal["refuse", "drop", "split"]
 ShotChoice = Literal["per_label", "similar"]
 ReportFormat = Literal["html", "json"]
+CombineMethod = Literal["linear", "cat", "svd", "ties", "dare-linear", "dare-ties"]
 GraphFormat = Literal["onnx-int8", "onnx-fp32"]
 Messages = Iterable[ChatMessage | Mapping[str, str]]
 
@@ -142,10 +143,29 @@ def tune_job(spec: TuneSpec) -> Job:
         InvalidArgument: A name in the spec belongs elsewhere.
     """
     job = Job(tune=spec)
-    job.tune.model = full_name(spec.model, "models")
-    job.tune.dataset = full_name(spec.dataset, "datasets")
-    job.tune.earlier_datasets[:] = [full_name(name, "datasets") for name in spec.earlier_datasets]
+    _complete_names(job.tune)
     return job
+
+
+def sweep_job(spec: SweepSpec) -> Job:
+    """A sweep; bare names in its `tune` are completed.
+
+    Raises:
+        InvalidArgument: A name in the spec belongs elsewhere.
+    """
+    job = Job(sweep=spec)
+    _complete_names(job.sweep.tune)
+    return job
+
+
+def _complete_names(spec: TuneSpec) -> None:
+    if spec.adapter:
+        spec.adapter = full_name(spec.adapter, "adapters")
+    if spec.model or not spec.adapter:
+        spec.model = full_name(spec.model, "models")
+    spec.dataset = full_name(spec.dataset, "datasets")
+    spec.earlier_datasets[:] = [full_name(name, "datasets") for name in spec.earlier_datasets]
+    spec.replay_datasets[:] = [full_name(name, "datasets") for name in spec.replay_datasets]
 
 
 def evaluate_job(
@@ -191,6 +211,40 @@ def export_job(export_id: str, source: str, graph_format: GraphFormat, dataset: 
             source=full_name(source, "adapters", "models"),
             format=_enum_name("EXPORT_FORMAT", "export's format", get_args(GraphFormat), graph_format),
             dataset=None if dataset is None else full_name(dataset, "datasets"),
+        )
+    )
+
+
+def combine_job(
+    adapter_id: str,
+    adapters: Mapping[str, float],
+    *,
+    method: CombineMethod,
+    rank: int | None,
+    density: float | None,
+    seed: int | None,
+    dataset: str | None,
+    skip_evaluation: bool,
+    max_evaluation_rows: int | None,
+) -> Job:
+    """A job that combines adapters.
+
+    Raises:
+        InvalidArgument: The method is unknown, or a name belongs elsewhere.
+    """
+    return Job(
+        combine=CombineSpec(
+            adapter_id=adapter_id,
+            adapters=[
+                WeightedAdapter(adapter=full_name(name, "adapters"), weight=weight) for name, weight in adapters.items()
+            ],
+            method=_enum_name("COMBINE_METHOD", "method", get_args(CombineMethod), method),
+            rank=rank,
+            density=density,
+            seed=seed,
+            dataset=None if dataset is None else full_name(dataset, "datasets"),
+            skip_evaluation=skip_evaluation,
+            max_evaluation_rows=max_evaluation_rows,
         )
     )
 

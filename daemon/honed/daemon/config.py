@@ -33,6 +33,7 @@ class Config:
         min_free_bytes: free disk below which nothing new is accepted.
         ingest_memory_bytes: memory of the worker that parses a table.
         ingest_timeout_s: seconds that parsing a table may take.
+        tune_memory_bytes: memory that a tuning may use; 0 for what the machine has free.
         checkpoint_every_s: seconds between checkpoints of a tuning; 0 for one after every step.
     """
 
@@ -49,6 +50,7 @@ class Config:
     min_free_bytes: int = 256 << 20
     ingest_memory_bytes: int = 4 << 30
     ingest_timeout_s: int = 300
+    tune_memory_bytes: int = 0
     checkpoint_every_s: int = 30
 
     @property

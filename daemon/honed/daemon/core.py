@@ -62,15 +62,15 @@ class Core:
         cpu_s = config.ingest_timeout_s * config.cpu_threads
         return Limits(cpu_s, config.ingest_memory_bytes, config.ingest_timeout_s)
 
-    async def ask(self, work: Work) -> dict[str, Any]:
-        """The result of work that leaves no files, from a short-lived worker under the ingest limits.
+    async def ask(self, work: Work, limits: Limits | None = None) -> dict[str, Any]:
+        """The result of work that leaves no files, from a short-lived worker under the ingest limits or others.
 
         Raises:
             HonedError: what the worker found, or how it died.
         """
         folder = self.state.new_upload()
         try:
-            return await self.supervisor.run_once(work, self.ingest_limits, folder)
+            return await self.supervisor.run_once(work, limits or self.ingest_limits, folder)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 

@@ -283,6 +283,7 @@ def _training(training: Facts) -> Facts:
         "steps": steps[every - 1 :: every],
         "summary": training.get("summary") or {},
         "augmented": training.get("augmented_rows") or {},
+        "replayed": training.get("replayed_rows") or {},
     }
 
 

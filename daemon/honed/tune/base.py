@@ -9,12 +9,12 @@ import torch
 from bitsandbytes.nn.modules import Linear4bit, Params4bit
 from honed.architectures import ENCODERS
 from honed.quantize import Nf4, nf4
+from honed.tune import attention
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 Precision = Literal["nf4", "bf16"]
 
-_LONGEST_PLAIN_ATTENTION = 512
 _CPU_INFO = Path("/proc/cpuinfo")
 _BFLOAT16_UNITS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86: Cooper Lake, Sapphire Rapids, Zen 4; Arm
 
@@ -50,18 +50,31 @@ def has_bfloat16_units(cpu_info: str) -> bool:
 def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """The model of an imported folder, all weights in `dtype`, frozen, in evaluation mode: a causal language model, or
     an encoder, without the layer behind [CLS] that its own pooling would be."""
-    encoder = is_encoder(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
-    family: Any = AutoModel if encoder else AutoModelForCausalLM
+    family, options = _family(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
     model: Any = family.from_pretrained(
         folder,
         dtype=dtype,
-        attn_implementation="sdpa",
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
-        **({"add_pooling_layer": False} if encoder else {}),
+        **options,
     )
     return model.to(device()).eval().requires_grad_(False)
+
+
+def outline(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """As `load`, on the meta device: every shape, no data."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    family, options = _family(config)
+    with torch.device("meta"):
+        return family.from_config(config, dtype=dtype, **options).requires_grad_(False)
+
+
+def _family(config: PretrainedConfig) -> tuple[Any, dict[str, Any]]:
+    """What builds a model of this configuration, and with which options."""
+    if is_encoder(config):
+        return AutoModel, {"attn_implementation": "sdpa", "add_pooling_layer": False}
+    return AutoModelForCausalLM, {"attn_implementation": attention.NAME}
 
 
 def is_encoder(config: PretrainedConfig) -> bool:
@@ -73,16 +86,6 @@ def load_to_tune(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     """As `load`, its weights rounded to bfloat16 whatever they are computed in: the same model on every machine."""
     model: Any = load(folder, torch.bfloat16)
     return model if dtype == torch.bfloat16 else model.to(dtype)  # `to` would round the rotary frequencies
-
-
-def prepare_attention(model: PreTrainedModel, longest_row: int) -> None:
-    """Selects the attention to train with, for rows of at most `longest_row` tokens.
-
-    On the CPU the backward of torch's fused attention takes longer than all of transformers' plain one for short rows
-    (docs/decisions.md has the figures); the plain one's score matrices grow with the square of the length.
-    """
-    if device().type == "cpu" and longest_row <= _LONGEST_PLAIN_ATTENTION:
-        model.set_attn_implementation("eager")
 
 
 def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequantized: bool) -> str:

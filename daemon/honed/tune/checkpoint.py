@@ -77,11 +77,14 @@ def save(
     parameters = _trainable(model)
     values = {name: parameter.detach().cpu().contiguous() for name, parameter in parameters.items()}
     save_file(values, unfinished / "model.safetensors")
-    moments = {
-        f"{name}/{key}": value.detach().cpu().contiguous()
-        for name, parameter in parameters.items()
-        for key, value in optimizer.state[parameter].items()
-    }
+    moments: dict[str, Tensor] = {}
+    numbers: dict[str, float] = {}  # bitsandbytes counts its steps in one
+    for name, parameter in parameters.items():
+        for key, value in optimizer.state[parameter].items():
+            if isinstance(value, Tensor):
+                moments[f"{name}/{key}"] = value.detach().cpu().contiguous()
+            else:
+                numbers[f"{name}/{key}"] = value
     save_file(moments, unfinished / "optimizer.safetensors")
     save_file({name: value.cpu().contiguous() for name, value in best.items()}, unfinished / "best.safetensors")
     generators = {"cpu": torch.get_rng_state()}
@@ -95,6 +98,7 @@ def save(
         "identity": identity,
         "environment": environment(),
         "random": {"python": random.getstate(), "numpy": twister},
+        "optimizer": numbers,
         "state": state,
     }
     (unfinished / "state.json").write_text(json.dumps(whole, default=np.ndarray.tolist), "utf-8")
@@ -138,14 +142,18 @@ def restore(checkpoint: Checkpoint, model: nn.Module, optimizer: Optimizer) -> d
     returns what was saved as `best`."""
     whole = json.loads((checkpoint.folder / "state.json").read_text("utf-8"))
     values = load_file(checkpoint.folder / "model.safetensors")
-    moments: dict[str, dict[str, Tensor]] = {}
-    for key, value in load_file(checkpoint.folder / "optimizer.safetensors").items():
+    moments: dict[str, dict[str, Any]] = {}
+    tensors = load_file(checkpoint.folder / "optimizer.safetensors")
+    for key, value in (tensors | whole["optimizer"]).items():
         name, _, kind = key.rpartition("/")
         moments.setdefault(name, {})[kind] = value
     with torch.no_grad():
         for name, parameter in _trainable(model).items():
             parameter.copy_(values[name])
-            optimizer.state[parameter] = {kind: value.to(parameter.device) for kind, value in moments[name].items()}
+            optimizer.state[parameter] = {
+                kind: value.to(parameter.device) if isinstance(value, Tensor) else value
+                for kind, value in moments[name].items()
+            }
     generators = load_file(checkpoint.folder / "random.safetensors")
     torch.set_rng_state(generators.pop("cpu"))
     if torch.cuda.is_available() and generators:

@@ -23,11 +23,16 @@ class Checkpoints:
         stopping: set it to end the run behind the step that it is at, by Stopped.
         notes: what is to be said of how the run went on.
         resumed_steps: steps that an earlier attempt had done.
+        in_force: what was decided when the run began, as JSON, and holds for all attempts; empty before.
     """
 
     def __init__(self, folder: Path, identity: str, every_s: float) -> None:
         """`identity` is what a run must be to go on from these: its settings, data and base. With `every_s` 0 every
-        step is followed by a checkpoint; else writing takes a twentieth of the time at most."""
+        step is followed by a checkpoint; else writing takes a twentieth of the time at most.
+
+        Raises:
+            InvalidInput: the newest checkpoint is that of another run.
+        """
         self.stopping = False
         self.notes: list[str] = []
         self.resumed_steps = 0
@@ -36,16 +41,14 @@ class Checkpoints:
         self._every_s = every_s
         self._written_at = time.monotonic()
         self._cost_s = 0.0
+        self._found, wrong = checkpoint.newest(folder, identity)
+        self.notes += [f"A checkpoint was passed over: {reason}" for reason in wrong]
+        self.in_force: dict[str, Any] = self._found.state["in_force"] if self._found else {}
 
     def resume(self, model: nn.Module, optimizer: Optimizer) -> tuple[list[dict[str, Any]], dict[str, Tensor]]:
         """Puts the newest good checkpoint into model, optimiser and random generators; returns its steps, if any, and
-        the values of the best epoch, if one is kept.
-
-        Raises:
-            InvalidInput: the checkpoint is that of another run.
-        """
-        found, wrong = checkpoint.newest(self._folder, self._identity)
-        self.notes += [f"A checkpoint was passed over: {reason}" for reason in wrong]
+        the values of the best epoch, if one is kept."""
+        found = self._found
         if found is None:
             return [], {}
         best = checkpoint.restore(found, model, optimizer)
@@ -75,7 +78,8 @@ class Checkpoints:
         wait_s = max(self._every_s, self._cost_s / _MOST_OVERHEAD) if self._every_s else 0.0
         if not self.stopping and began - self._written_at < wait_s:
             return
-        checkpoint.save(self._folder, len(steps), self._identity, {"steps": steps}, model, optimizer, best)
+        state = {"steps": steps, "in_force": self.in_force}
+        checkpoint.save(self._folder, len(steps), self._identity, state, model, optimizer, best)
         self._written_at = time.monotonic()
         self._cost_s = self._written_at - began
         if self.stopping:

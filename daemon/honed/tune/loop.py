@@ -1,30 +1,36 @@
-"""The training loop: completion-only loss, computed where the labels are and nowhere else.
+"""The training loop: the loss of what is learned, computed where that is and nowhere else.
 
 The head of a small model costs as much as many of its layers; prompts need no logits, so only the hidden states at
-reply positions are multiplied by it.
+reply positions are multiplied by it. A classification head in its place is that of heads.py.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import torch
+from bitsandbytes import optim
 from honed.data import TokenizedExample
 from honed.errors import InvalidInput
-from honed.tune.batches import Batch, endless_batches, steps_per_epoch
+from honed.tune import heads
+from honed.tune.base import is_encoder
+from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
-from honed.tune.lora import trainable_parameters
-from peft import PeftModel
-from torch import Tensor
+from honed.tune.hidden import hidden_states, layers
+from honed.tune.methods import TunedModel, trainable_parameters
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
 from torch.utils.checkpoint import checkpoint
 
-Loss = Callable[[PeftModel, Batch, float, float], Tensor]  # as `mean_loss`
-
-_IGNORED = -100
 _LOGITS_AT_ONCE = 2048  # of 50,000 tokens in float32: 400 MB
+
+
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,15 @@ class LoopSettings:
     label_smoothing: float = 0.0
     noise_alpha: float = 0.0
     patience: int | None = None
+    micro_batch_tokens: int = 512
+    gradient_checkpointing: bool = False
+    optimizer: OptimizerName = "adamw"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step did. Losses are in nats per trained token; tokens are real ones, padding not counted."""
+    """What one optimiser step did. Losses are in nats per trained token, of a head per row; tokens are real ones,
+    padding not counted."""
 
     step: int
     total_steps: int
@@ -59,12 +69,11 @@ class Step:
 
 
 def run(
-    model: PeftModel,
+    model: TunedModel,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
     settings: LoopSettings,
     checkpoints: Checkpoints | None = None,
-    loss_of: Loss | None = None,
 ) -> Iterator[Step]:
     """Trains the model's adapters in place and yields after every step; `tokens` and `seconds` are sums so far.
 
@@ -75,59 +84,111 @@ def run(
     2019, arXiv 1711.05101). The validation loss is computed at the end of every epoch. With `patience` the run ends
     after so many epochs without a better one, and the model is left as it was after the best.
 
-    Args:
-        loss_of: mean loss of a batch; that of its tokens, `mean_loss`, if None.
-
     Raises:
         InvalidInput: the loss is no longer a number, or the checkpoints are those of another run.
         Stopped: `checkpoints` were told to stop.
     """
-    loss_of = loss_of or mean_loss
     per_epoch = steps_per_epoch(len(train), settings.batch_size)
-    total = max(1, math.ceil(per_epoch * settings.epochs))
-    total = min(total, settings.max_steps or total)
+    total = total_steps(len(train), settings)
     parameters = trainable_parameters(model)
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
+    optimizer = make_optimizer(parameters, settings)
     torch.manual_seed(settings.seed)
     steps, best = checkpoints.resume(model, optimizer) if checkpoints else ([], {})
     yield from (Step(**step) for step in steps)
     model.train()
+    share = shares(model, settings)
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
-    for step, batch in zip(range(len(steps) + 1, total + 1), batches, strict=False):
-        if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
-            break
-        rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = loss_of(model, batch, settings.label_smoothing, settings.noise_alpha)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-            raise InvalidInput(
-                f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
-                f"(now {settings.learning_rate:g}).",
-                reason="LOSS_NOT_FINITE",
-                step=step,
-            )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        tokens += batch.tokens
-        seconds += time.monotonic() - began
-        checked = validation and (step % per_epoch == 0 or step == total)
-        validation_loss = evaluate_loss(model, validation, settings.batch_size, loss_of) if checked else None
-        done = Step(step, total, loss.item(), rate, norm.item(), tokens, seconds, validation_loss)
-        yield done
-        steps.append(asdict(done))
-        if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
-            best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
-        if checkpoints:
-            checkpoints.after_step(steps, model, optimizer, best)
-        began = time.monotonic()
+    with recomputed_layers(model, settings.gradient_checkpointing):
+        for step, rows in zip(range(len(steps) + 1, total + 1), batches, strict=False):
+            if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
+                break
+            rate = settings.learning_rate * schedule(step, total, settings.warmup_fraction)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = backward(model, micro_batches(rows, settings.micro_batch_tokens, share=share), settings)
+            norm = torch.nn.utils.clip_grad_norm_(parameters, settings.max_gradient_norm).item()
+            if not math.isfinite(loss) or not math.isfinite(norm):
+                raise InvalidInput(
+                    f"The loss was no longer a number at step {step} of {total}; lower the learning rate "
+                    f"(now {settings.learning_rate:g}).",
+                    reason="LOSS_NOT_FINITE",
+                    step=step,
+                )
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+            tokens += sum(map(len, rows))
+            seconds += time.monotonic() - began
+            checked = validation and (step % per_epoch == 0 or step == total)
+            validation_loss = evaluate_loss(model, validation, settings.micro_batch_tokens) if checked else None
+            done = Step(step, total, loss, rate, norm, tokens, seconds, validation_loss)
+            yield done
+            steps.append(asdict(done))
+            if settings.patience and checked and not epochs_since_best(_validation_losses(steps)):
+                best = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
+            if checkpoints:
+                checkpoints.after_step(steps, model, optimizer, best)
+            began = time.monotonic()
     if best:
         model.load_state_dict(best, strict=False)
     model.eval()
+
+
+def total_steps(rows: int, settings: LoopSettings) -> int:
+    """Steps of a run over so many training rows, if nothing ends it early."""
+    total = max(1, math.ceil(steps_per_epoch(rows, settings.batch_size) * settings.epochs))
+    return min(total, settings.max_steps or total)
+
+
+def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> Optimizer:
+    """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); with moments in 8 bits (Dettmers et al. 2022, arXiv
+    2110.02861), paged out to the host's memory where the device's is short."""
+    numbers = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, **numbers, fused=True)
+    kind: Any = optim.AdamW8bit if settings.optimizer == "adamw_8bit" else optim.PagedAdamW8bit
+    return kind(parameters, **numbers)
+
+
+@contextmanager
+def recomputed_layers(model: TunedModel, wanted: bool) -> Generator[None]:
+    """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): within it, if `wanted`, the backward computes each
+    layer again instead of keeping its activations; the same numbers, for a third more time."""
+    found = layers(model) if wanted else []
+    own = [layer.__dict__.get("forward") for layer in found]  # where a method has put one there
+    for layer in found:
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer, forward in zip(found, own, strict=True):
+            if forward is None:
+                del layer.forward  # the class's again
+            else:
+                layer.forward = forward
+
+
+def shares(model: TunedModel, settings: LoopSettings) -> bool:
+    """Whether a step may compute what rows have in common once: nothing is drawn for each row anew."""
+    dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    return reads_forwards(model) and not dropout and not settings.noise_alpha
+
+
+def reads_forwards(model: TunedModel) -> bool:
+    """Whether what stands behind a token changes nothing for it, so that rows may share what they begin with."""
+    return not is_encoder(model.get_base_model().config)
+
+
+def backward(model: TunedModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
+    """Adds the gradients of the mean loss of a batch, one micro-batch after the other, and returns it."""
+    weight = sum(part.weight for part in batch)
+    loss = 0.0
+    for part in batch:
+        mean = summed_loss(model, part, settings.label_smoothing, settings.noise_alpha) / weight
+        mean.backward()
+        loss += mean.item()
+    return loss
 
 
 def epochs_since_best(losses: Sequence[float]) -> int:
@@ -147,57 +208,40 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / max(1, total - warmup)))
 
 
-def embed(model: Any, batch: Batch, noise_alpha: float) -> Tensor:
-    """Embeddings [B, T, D] of a batch's tokens, with NEFTune's noise if there is to be some; see `mean_loss`."""
-    where = next(model.parameters()).device
-    embedded = model.get_input_embeddings()(batch.ids.to(where))
-    if noise_alpha:
-        reach = noise_alpha / (batch.lengths.to(where) * embedded.shape[-1]).sqrt()  # [B]
-        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None, None].to(embedded.dtype)
-    return embedded
-
-
-def mean_loss(model: PeftModel, batch: Batch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
-    """Cross-entropy over the trained tokens of a batch, their weighted mean, in float32: Σ w · nll / Σ w.
+def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
+    """Σ w · nll over the trained tokens of a micro-batch, or the sum over its labelled rows, in float32; divided by
+    `MicroBatch.weight` it is the mean.
 
     Args:
-        label_smoothing: share of a target's probability that is spread over the vocabulary.
-        noise_alpha: uniform noise up to this / sqrt(tokens of the row · D) on the embeddings (NEFTune: Jain et al.
-            2023, arXiv 2310.05914).
+        label_smoothing: share of a target's probability that is spread over the vocabulary, or over the labels.
+        noise_alpha: see `hidden_states`.
     """
     causal: Any = model.get_base_model()
-    embedded = embed(causal, batch, noise_alpha)  # [B, T, D]
-    where = embedded.device
-    hidden = causal.get_decoder()(inputs_embeds=embedded, use_cache=False).last_hidden_state  # [B, T, D]
-    targets = batch.targets.to(where)
-    trained = targets != _IGNORED
-    head = causal.get_output_embeddings()
-    whole = hidden[trained], targets[trained], batch.weights.to(where)[trained]  # [N, D], [N] and [N]
+    batch = batch.to(next(causal.parameters()).device)
+    hidden = hidden_states(model, batch, noise_alpha)
+    if batch.labels is not None:
+        scores = heads.scores(model, batch, hidden)
+        return functional.cross_entropy(scores, batch.labels, reduction="sum", label_smoothing=label_smoothing)
+    head, whole = causal.get_output_embeddings(), (hidden[batch.states], batch.targets, batch.weights)
 
     def summed(states: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
         logits = head(states).float()  # [n, V]
         losses = functional.cross_entropy(logits, ids, reduction="none", label_smoothing=label_smoothing)
         return (losses * weights).sum()
 
-    if len(whole[0]) <= _LOGITS_AT_ONCE:
-        return summed(*whole) / batch.weight
+    if len(batch.targets) <= _LOGITS_AT_ONCE:
+        return summed(*whole)
     parts = zip(*(each.split(_LOGITS_AT_ONCE) for each in whole), strict=True)
     # The backward computes the logits of a part again instead of keeping those of all.
     sums: list[Tensor] = [checkpoint(summed, *part, use_reentrant=False) for part in parts]
-    return torch.stack(sums).sum() / batch.weight
+    return torch.stack(sums).sum()
 
 
 @torch.inference_mode()
-def evaluate_loss(
-    model: PeftModel, rows: Sequence[TokenizedExample], batch_size: int, loss_of: Loss = mean_loss
-) -> float:
-    """Mean loss over the trained tokens of rows, by their weights, without dropout."""
+def evaluate_loss(model: TunedModel, rows: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
+    """Mean loss over the trained tokens of rows, by their weights, or over labelled rows, without dropout."""
     model.eval()
-    total = weight = 0.0
-    ordered = sorted(rows, key=len)
-    for start in range(0, len(ordered), batch_size):
-        batch = Batch.of(ordered[start : start + batch_size])
-        total += loss_of(model, batch, 0.0, 0.0).item() * batch.weight
-        weight += batch.weight
+    batches = micro_batches(rows, micro_batch_tokens, share=reads_forwards(model))
+    total = sum(summed_loss(model, batch).item() for batch in batches)
     model.train()
-    return total / weight
+    return total / sum(batch.weight for batch in batches)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from honed.evaluate import Progress, Reply
+from honed.tune.methods import virtual_cache, virtual_tokens
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -30,7 +31,7 @@ class _Suffixes:
         real: [B, S] False on padding.
         positions: [B, S] places in the whole prompt.
         cache: keys and values of the prefix, repeated for B rows.
-        prefix: tokens of the prefix.
+        prefix: tokens of the prefix, virtual ones included.
     """
 
     ids: Tensor
@@ -44,10 +45,11 @@ class TorchPredictor:
     """A causal language model of transformers as a `honed.evaluate.Predictor`."""
 
     def __init__(self, model: Any) -> None:
+        self._model = model
         self._causal: Any = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._device = next(self._causal.parameters()).device
         self.dtype: torch.dtype = self._causal.dtype
-        self.context_length: int = self._causal.config.max_position_embeddings
+        self.context_length: int = self._causal.config.max_position_embeddings - virtual_tokens(model)
 
     @torch.inference_mode()
     def generate(
@@ -158,7 +160,7 @@ class TorchPredictor:
             for place, row in enumerate(rows):
                 whole = (*prompts[row], *replies[row])
                 ids[place, : len(whole)] = torch.tensor(whole)  # padding on the right is never looked at
-            hidden = self._causal.get_decoder()(input_ids=ids.to(self._device), use_cache=False).last_hidden_state
+            hidden = self._hidden(ids)
             for place, row in enumerate(rows):
                 first, end = len(prompts[row]), len(prompts[row]) + len(replies[row])
                 logits = self._causal.get_output_embeddings()(hidden[place, first - 1 : end - 1]).float()
@@ -173,18 +175,25 @@ class TorchPredictor:
     ) -> Iterator[NDArray[np.float32]]:
         """Teacher-forced log-probabilities [T, V] at the T tokens of each prompt's reply."""
         for prompt, reply in zip(prompts, replies, strict=True):
-            ids = torch.tensor([[*prompt, *reply]], device=self._device)
-            hidden = self._causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state[0]
+            hidden = self._hidden(torch.tensor([[*prompt, *reply]]))[0]
             logits = self._causal.get_output_embeddings()(hidden[len(prompt) - 1 : -1])
             yield logits.float().log_softmax(dim=-1).cpu().numpy()
+
+    def _hidden(self, ids: Tensor) -> Tensor:
+        """The last hidden states [B, T, D] of rows without a prefix, behind the virtual tokens if there are any."""
+        before = virtual_cache(self._model, len(ids))
+        decoder = self._causal.get_decoder()
+        return decoder(input_ids=ids.to(self._device), past_key_values=before, use_cache=False).last_hidden_state
 
     def _batches(self, prompts: Sequence[Sequence[int]]) -> Iterator[tuple[list[int], _Suffixes]]:
         """Rows of like length together, with the shared prefix already in their cache."""
         shared = _shared_prefix(prompts)
-        cache = DynamicCache()
+        before = virtual_cache(self._model, 1)
+        cache = DynamicCache() if before is None else before
         if shared:
             ids = torch.tensor([prompts[0][:shared]], device=self._device)
             cache = self._causal.get_decoder()(input_ids=ids, past_key_values=cache, use_cache=True).past_key_values
+        prefix = cache.get_seq_length()
         order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
         for start in range(0, len(order), _BATCH_ROWS):
             rows = order[start : start + _BATCH_ROWS]
@@ -195,13 +204,13 @@ class TorchPredictor:
                 suffix = prompts[row][shared:]
                 ids[place, longest - len(suffix) :] = torch.tensor(suffix)
                 real[place, longest - len(suffix) :] = True
-            positions = shared + (real.long().cumsum(dim=1) - 1).clamp(min=0)
+            positions = prefix + (real.long().cumsum(dim=1) - 1).clamp(min=0)
             own = copy.deepcopy(cache)
-            if shared:
+            if prefix:
                 own.batch_repeat_interleave(len(rows))
             yield (
                 rows,
-                _Suffixes(ids.to(self._device), real.to(self._device), positions.to(self._device), own, shared),
+                _Suffixes(ids.to(self._device), real.to(self._device), positions.to(self._device), own, prefix),
             )
 
 

@@ -107,16 +107,27 @@ class ImportWork(Work):
 
 @dataclass(frozen=True)
 class TuneWork(Work):
-    """Fine-tune; every setting is final, the defaults filled in."""
+    """Fine-tune; every setting is final, the defaults filled in. What belongs to another method is None.
+
+    `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is
+    what it may use at most, None for what is there.
+    `earlier` and `replay`: {name, folder} of data sets on which forgetting is measured, and of which rows are mixed in.
+    `adapter`: folder of the adapter to go on from, if any.
+    """
 
     kind: ClassVar[str] = "tune"
     resumable: ClassVar[bool] = True
     model: str
     dataset: str
     base_precision: Literal["nf4", "bf16"]
-    rank: int
-    alpha: float
-    dropout: float
+    method: str
+    rank: int | None
+    alpha: float | None
+    dropout: float | None
+    target_modules: list[str]
+    virtual_tokens: int | None
+    block_size: int | None
+    width: int | None
     learning_rate: float
     epochs: float
     max_steps: int | None
@@ -137,8 +148,51 @@ class TuneWork(Work):
     adapter_name: str
     max_evaluation_rows: int
     checkpoint_every_s: float
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
+    micro_batch_tokens: int | None
+    gradient_checkpointing: bool | None
+    memory_bytes: int | None
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])
+    adapter: str | None = None
+    replay: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    replay_fraction: float | None = None
+
+
+@dataclass(frozen=True)
+class PlanWork(Work):
+    """What a tuning would do. `tune` holds the fields of its TuneWork.
+
+    Its result: the fields of honed.v1.JobPlan, `duration_s` in seconds.
+    """
+
+    kind: ClassVar[str] = "plan"
+    tune: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SweepWork(Work):
+    """Fine-tune with several settings and keep the best; its result is that of TuneWork.
+
+    The adapter's facts have two more: `searched`, the settings that won, by their field in honed.v1.TuneSpec, and
+    `trials`, each as in its event.
+
+    Attributes:
+        tune: fields of a TuneWork; learning_rate, rank, epochs and alpha are each trial's own.
+        alpha: of every trial; None: twice its rank.
+        trials: how many are drawn; a grid has as many as it has combinations.
+    """
+
+    kind: ClassVar[str] = "sweep"
+    resumable: ClassVar[bool] = True
+    tune: dict[str, Any]
+    learning_rates: list[float]
+    ranks: list[int]
+    epochs: list[float]
+    alpha: float | None
+    strategy: Literal["grid", "random", "halving"]
+    trials: int
+    time_limit_s: float | None
 
 
 @dataclass(frozen=True)
@@ -173,9 +227,44 @@ class ExportWork(Work):
     format: Literal["onnx-int8", "onnx-fp32"]
 
 
+@dataclass(frozen=True)
+class CombineWork(Work):
+    """Combine adapters of one contract into a new one, and evaluate it; makes output/adapter.
+
+    `sources`: {name, folder} of the adapters; `weights` theirs, in the same order. `rank`: that of the new adapter.
+    With a data set there is output/report too; `earlier`: as in EvaluateWork.
+    """
+
+    kind: ClassVar[str] = "combine"
+    model: str
+    sources: list[dict[str, str]]
+    weights: list[float]
+    method: Literal["linear", "cat", "svd", "ties", "dare_linear", "dare_ties"]
+    rank: int
+    density: float | None
+    seed: int
+    adapter_name: str
+    dataset: str | None
+    dataset_name: str
+    max_evaluation_rows: int
+    earlier: list[dict[str, str]]
+    target_modules: list[str]
+
+
 WORKS: dict[str, type[Work]] = {
     work.kind: work
-    for work in (IngestWork, PreviewWork, CheckTemplateWork, ImportWork, TuneWork, EvaluateWork, ExportWork)
+    for work in (
+        IngestWork,
+        PreviewWork,
+        CheckTemplateWork,
+        ImportWork,
+        TuneWork,
+        PlanWork,
+        SweepWork,
+        CombineWork,
+        EvaluateWork,
+        ExportWork,
+    )
 }
 
 
@@ -196,13 +285,14 @@ class Event:
     """One line of events.jsonl.
 
     `data` by kind: phase {"phase"}; progress: the fields of honed.v1.Progress, `eta_s` in seconds; log {"text"};
-    evaluation: the fields of honed.v1.Evaluation; result: facts of what was made; failure: a `honed.errors.Failure`.
+    evaluation: the fields of honed.v1.Evaluation; trial: the fields of honed.v1.Trial, `state` in lower case and
+    `seconds` for its duration; result: facts of what was made; failure: a `honed.errors.Failure`.
     The control plane adds state {"state"}.
     """
 
     sequence: int
     time: str
-    kind: Literal["phase", "progress", "log", "evaluation", "result", "failure", "state"]
+    kind: Literal["phase", "progress", "log", "evaluation", "trial", "result", "failure", "state"]
     data: dict[str, Any]
 
     def to_line(self) -> bytes:

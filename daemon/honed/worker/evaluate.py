@@ -10,7 +10,7 @@ from honed.data import Prepared, Renderer, load_renderer
 from honed.data.serving_template import TEMPLATE_FILE
 from honed.evaluate import Who
 from honed.serve.predict import GraphPredictor
-from honed.tune import base
+from honed.tune import base, methods
 from honed.tune.heads import HEAD_FILE, HeadPredictor
 from honed.tune.predict import TorchPredictor
 from honed.worker import tuned
@@ -64,10 +64,10 @@ def _ask(work: EvaluateWork, subject: Subject, evaluation: Evaluation) -> None:
         who = Who(name, name, "onnxruntime", tuned=_is_tuned(subject))
         evaluation.asked(_served(subject), renderer, who)
     elif subject["adapter"]:
-        dtype = base.compute_dtype()
-        model = tuned.load(model_folder, _folder(subject), renderer, dtype)
+        model = tuned.load(model_folder, _folder(subject), renderer, base.compute_dtype())
         predictor = HeadPredictor(model) if _has_head(subject) else TorchPredictor(model)
-        evaluation.asked(predictor, renderer, Who(name, name, f"torch {base.name(dtype)}", tuned=True))
+        who = Who(name, name, f"torch {base.name(predictor.dtype)}", tuned=True)
+        evaluation.asked(predictor, renderer, who)
         if not _has_head(subject):
             evaluation.forgetting(model, renderer, name)
     else:
@@ -97,7 +97,9 @@ def _has_head(subject: Subject) -> bool:
 def _context_length(subject: Subject) -> int:
     if subject["export"]:
         return _served(subject).context_length  # what its cache holds, which may be less than its context
-    return json.loads((Path(subject["model"]) / "config.json").read_text("utf-8"))["max_position_embeddings"]
+    config = json.loads((Path(subject["model"]) / "config.json").read_text("utf-8"))
+    virtual = methods.saved_virtual_tokens(_folder(subject)) if subject["adapter"] else 0
+    return config["max_position_embeddings"] - virtual
 
 
 def _served(subject: Subject) -> GraphPredictor:

@@ -32,11 +32,10 @@ from honed.evaluate import (
     stored,
     write_report,
 )
-from honed.tune import base
+from honed.tune import base, methods
 from honed.tune.predict import TorchPredictor
 from honed.worker.contract import now
 from honed.worker.report import Report
-from peft import PeftModel
 
 ShotChoice = Literal["per_label", "similar"]
 Tokens = list[Sequence[int]]
@@ -181,7 +180,7 @@ class Evaluation:
         """Asks a tuned model as it was tuned, an untuned one zero-shot."""
         self._ask(predictor, renderer, who, self._prompts(renderer, self.evidence.examples, tuned=who.tuned))
 
-    def forgetting(self, model: PeftModel, renderer: Renderer, name: str) -> None:
+    def forgetting(self, model: methods.TunedModel, renderer: Renderer, name: str) -> None:
         """Compares a tuned model with its own base, the adapter switched off, on texts that it was not tuned on."""
         predictor = TorchPredictor(model)
         for source, examples, all_rows in self._sources:

@@ -35,6 +35,10 @@ class Report:
         """What a subject got: the fields of honed.v1.Evaluation."""
         self._write("evaluation", summary)
 
+    def trial(self, trial: dict[str, Any]) -> None:
+        """How a trial of a sweep ended: the fields of honed.v1.Trial."""
+        self._write("trial", trial)
+
     def result(self, result: dict[str, Any]) -> None:
         """What was made: for each output folder its digest, size_bytes and facts."""
         self._write("result", result)
@@ -58,7 +62,7 @@ class Report:
 
     def _write(
         self,
-        kind: Literal["phase", "progress", "log", "evaluation", "result", "failure"],
+        kind: Literal["phase", "progress", "log", "evaluation", "trial", "result", "failure"],
         data: dict[str, Any],
     ) -> None:
         self._sequence += 1

@@ -1,4 +1,7 @@
-"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves."""
+"""Fine-tunes: evaluates the base, quantises it, trains adapters, evaluates again, saves.
+
+The four parts, `prepare`, `attach`, `train` and `finish`, are those of a sweep too.
+"""
 
 import hashlib
 import json
@@ -7,20 +10,22 @@ import resource
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from honed import manifest
 from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens, load_renderer
 from honed.data.augment import augment
+from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, heads, lora
+from honed.tune import base, heads, memory, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
-from honed.tune.loop import LoopSettings, Step, mean_loss
+from honed.tune.loop import LoopSettings, Step
 from honed.tune.loop import run as run_loop
+from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
 from honed.worker.adapter_contract import Contract, weights_digest
 from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
@@ -28,7 +33,39 @@ from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
 from honed.worker.paraphrase import paraphrase
 from honed.worker.report import Report
-from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What trainings begin with.
+
+    Attributes:
+        folder: what is kept for later attempts at the job.
+        model: the base, quantised.
+        original: what of it a method wants to know from before; see `methods.to_compensate`.
+        parameters: of the base.
+        train, validation: rows as tokens; the changed copies stand at the end of `train`.
+        copies: how many of them there are, by kind.
+        replayed: rows of earlier data sets among `train`, by data set.
+        evaluation: with what the base answered; None if nothing is evaluated.
+        room: the memory that there was before the base was loaded.
+    """
+
+    folder: Path
+    data: Prepared
+    renderer: Renderer
+    model: PreTrainedModel
+    original: dict[str, Tensor]
+    parameters: int
+    contract: Contract
+    train: Sequence[TokenizedExample]
+    validation: Sequence[TokenizedExample]
+    copies: dict[str, int]
+    replayed: Mapping[str, Sequence[Example]]
+    evaluation: Evaluation | None
+    room: memory.Room
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
@@ -36,16 +73,37 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
 
     Raises:
         SystemExit: SIGTERM asked to stop, and a checkpoint is written.
+        NoRoom: the tuning does not fit the memory.
+    """
+    ready = prepare(work, output, report, "patience" if work.patience else "")
+    adapted = attach(work, ready, report)
+    ready.original.clear()
+    report.phase("tuning")
+    steps = train(work, ready, adapted, checkpoints_of(work, ready, ready.folder), report)
+    return finish(work, ready, adapted, steps, output, report)
+
+
+def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str = "") -> Ready:
+    """Reads the data, asks the base, quantises it; what an earlier attempt had asked is not asked again.
+
+    Args:
+        needs_validation: what cannot do without validation rows; empty if nothing.
+
+    Raises:
+        InvalidInput: a file was changed, rows do not fit the context, or there are no validation rows.
     """
     report.phase("reading data")
+    room = memory.room(work.memory_bytes)
+    memory.bound(room)
     model_folder = Path(work.model)
     manifest.verify(model_folder)
-    manifest.verify(Path(work.dataset))
+    for folder in (work.dataset, *([work.adapter] if work.adapter else ()), *(each["folder"] for each in work.replay)):
+        manifest.verify(Path(folder))
     data = Prepared.load(Path(work.dataset))
     renderer = load_renderer(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
-    classifies = work.objective == "classification"
+    classifies = bool(labels(work, data))
     if classifies:
         report.log("The adapter will read labels off a classification head; such an adapter cannot be exported yet.")
 
@@ -53,15 +111,20 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
     dtype = base.compute_dtype()
     report.log(f"Computing in {base.name(dtype)}.")
     model = base.load_to_tune(model_folder, dtype)
+    settings = method_settings(work)
+    methods.check(model, settings)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    virtual = work.virtual_tokens or 0
     context_length: int = model.config.max_position_embeddings
     train, validation = (
         learned(work, data, examples, renderer.examples(examples)) for examples in (train_examples, validation_examples)
     )
-    require_fit("training row(s)", list(map(len, (*train, *validation))), context_length)
-    if work.patience and not validation:
+    what = f"training row(s), with {virtual} virtual tokens before them," if virtual else "training row(s)"
+    require_fit(what, [virtual + len(row) for row in (*train, *validation)], context_length)
+    if needs_validation and not validation:
         raise InvalidInput(
-            f"patience needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows is none; "
-            "give a larger validation_fraction, or leave patience out.",
+            f"{needs_validation} needs validation rows, and {work.validation_fraction:g} of {len(train)} training rows "
+            "is none; give a larger validation_fraction.",
             reason="TRAINING_ROWS_TOO_FEW",
             rows=len(train),
         )
@@ -72,7 +135,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
             report.log("An encoder cannot be asked before it is tuned, so there is nothing to compare with.")
         else:
             evaluation.check("the base", renderer, context_length, tuned=False)
-        evaluation.check("the adapter", renderer, context_length, tuned=True, head=classifies)
+        evaluation.check("the adapter", renderer, context_length - virtual, tuned=True, head=classifies)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
     if kept is None:
@@ -80,7 +143,7 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         added = [
             (kind, example)
             for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
-            if example.messages not in known and _fits(example, renderer, context_length)
+            if example.messages not in known and _fits(example, renderer, context_length - virtual)
         ]
         if evaluation and not encoder:
             shots = [] if work.few_shot is None else [work.few_shot]
@@ -94,106 +157,208 @@ def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
     copies = [example for _, example in kept.added]
     train += learned(work, data, copies, renderer.examples(copies))
+    replayed = _replayed(work, len(train), (*validation_examples, *data.test), report)
+    for name, examples in replayed.items():
+        rows = learned(work, data, examples, renderer.examples(examples))
+        require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length - virtual)
+        train += rows
     longest = max(map(len, (*train, *validation)))
     report.log(f"{len(train)} training rows, {len(validation)} validation rows, longest {longest} tokens.")
 
     report.phase("quantising")
+    original = methods.to_compensate(model, settings)
     digest = base.quantize_linears(model, work.base_precision, keep_dequantized=base.has_room_for_dequantized())
     contract = Contract.of(model_folder, work.base_precision, digest, renderer)
-    adapted = lora.attach(model, work.rank, work.alpha, work.dropout, work.seed)
-    if classifies:
-        heads.attach(adapted, data.labels)
-    trainable = sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
-    report.log(f"{trainable:,} trained parameters.")
+    return Ready(
+        kept_folder,
+        data,
+        renderer,
+        model,
+        original,
+        parameters,
+        contract,
+        train,
+        validation,
+        kinds,
+        replayed,
+        evaluation,
+        room,
+    )
 
-    report.phase("tuning")
-    base.prepare_attention(model, longest)
-    checkpoints = Checkpoints(kept_folder, _identity(work, data, contract), work.checkpoint_every_s)
-    steps = _tune(work, adapted, train, validation, checkpoints, report)
-    summary = _summary(steps, len(train), work.batch_size, trainable)
+
+def attach(work: TuneWork, ready: Ready, report: Report) -> methods.TunedModel:
+    """Adds adapters to the base: fresh ones, or with the values of those to go on from; and a head to learn labels.
+
+    Raises:
+        WrongState: those were trained with something else.
+    """
+    adapted = methods.attach(ready.model, method_settings(work), ready.original)
+    if known := labels(work, ready.data):
+        heads.attach(adapted, known)
+    if work.adapter:
+        Contract.load(Path(work.adapter)).require(ready.contract)
+        lora.fill(adapted, lora.values(Path(work.adapter)))
+    trainable, all_parameters = _trainable(adapted), ready.parameters
+    share = trainable / all_parameters
+    report.log(
+        f"{trainable:,} parameters train by {work.method}: {share:.2%} as many as the base's {all_parameters:,}."
+    )
+    return adapted
+
+
+def checkpoints_of(work: TuneWork, ready: Ready, folder: Path) -> Checkpoints:
+    """The checkpoints in a folder of a training with these settings."""
+    return Checkpoints(folder, _identity(work, ready), work.checkpoint_every_s)
+
+
+def finish(
+    work: TuneWork, ready: Ready, adapted: methods.TunedModel, steps: Sequence[Step], output: Path, report: Report
+) -> dict[str, Any]:
+    """Evaluates trained adapters, writes output/adapter and the report, and returns what is published of both."""
+    evaluation, renderer = ready.evaluation, ready.renderer
+    summary = _summary(steps, len(ready.train), work.batch_size, _trainable(adapted))
+    summary["model_parameters"] = ready.parameters
     if work.patience:
-        best = min(
-            (step for step in steps if step.validation_loss is not None), key=lambda step: step.validation_loss or 0
-        )
+        best = kept_step(work, steps)
         report.log(f"The adapter is that of step {best.step}: no validation loss was below {best.validation_loss:.4f}.")
         summary["validation_loss"] = best.validation_loss
+    replayed_rows = {name: len(examples) for name, examples in ready.replayed.items()}
     made_report: dict[str, Any] = {}
     if evaluation:
-        who = Who("tuned", work.adapter_name, f"torch {base.name(dtype)}", tuned=True)
-        evaluation.asked(heads.HeadPredictor(adapted) if classifies else TorchPredictor(adapted), renderer, who)
+        classifies = heads.of(adapted) is not None
+        predictor = heads.HeadPredictor(adapted) if classifies else TorchPredictor(adapted)
+        who = Who("tuned", work.adapter_name, f"torch {base.name(predictor.dtype)}", tuned=True)
+        evaluation.asked(predictor, renderer, who)
         if not classifies:
             evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
             "summary": summary,
-            "augmented_rows": kinds,
+            "augmented_rows": ready.copies,
+            "replayed_rows": replayed_rows,
         }
         made_report = {"report": evaluation.write(output / "report")}
 
     report.phase("saving")
     folder = output / "adapter"
     folder.mkdir()
-    lora.save(adapted, folder, weights_digest(model_folder))
+    methods.save(adapted, work.method, folder, weights_digest(Path(work.model)))
     heads.save(adapted, folder)
-    contract.save(folder)
-    ServingTemplate(data.template).save(folder)
+    ready.contract.save(folder)
+    ServingTemplate(ready.data.template).save(folder)
     made = manifest.write(folder)
     facts = {
-        "contract": asdict(contract),
+        "contract": asdict(ready.contract),
         "training": summary,
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
-        "augmented_rows": kinds,
-        "labels": list(data.labels) if classifies else [],
+        "augmented_rows": ready.copies,
+        "replayed_rows": replayed_rows,
+        "labels": labels(work, ready.data),
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
 
-def _tune(
+def train(
     work: TuneWork,
-    adapted: PeftModel,
-    train: Sequence[TokenizedExample],
-    validation: Sequence[TokenizedExample],
+    ready: Ready,
+    adapted: methods.TunedModel,
     checkpoints: Checkpoints,
     report: Report,
+    is_last: Callable[[Step], bool] = lambda _: False,
 ) -> list[Step]:
-    """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at."""
-    settings = LoopSettings(**{each.name: getattr(work, each.name) for each in fields(LoopSettings)})
+    """Runs the loop to its end; SIGTERM ends it, and the process, behind the step that it is at.
+
+    Args:
+        is_last: asked after every step, those of earlier attempts included, whether to end the run there.
+    """
+    settings = admit(work, ready, adapted, checkpoints, report)
 
     def stop(*_: object) -> None:
         checkpoints.stopping = True
 
-    loss_of = heads.mean_loss if work.objective == "classification" else mean_loss
     before = signal.signal(signal.SIGTERM, stop)
     steps: list[Step] = []
     try:
-        for step in run_loop(adapted, train, validation, settings, checkpoints, loss_of):
+        for step in run_loop(adapted, ready.train, ready.validation, settings, checkpoints):
             while checkpoints.notes:
                 report.log(checkpoints.notes.pop(0))
             steps.append(step)
-            if step.step <= checkpoints.resumed_steps:
-                continue  # an earlier attempt has reported it
-            report.progress(
-                step=step.step,
-                total_steps=step.total_steps,
-                loss=step.loss,
-                validation_loss=step.validation_loss,
-                learning_rate=step.learning_rate,
-                gradient_norm=step.gradient_norm,
-                tokens_per_s=step.tokens / step.seconds,
-                eta_s=step.seconds / step.step * (step.total_steps - step.step),
-            )
+            if step.step > checkpoints.resumed_steps:  # an earlier attempt has reported the others
+                report.progress(
+                    step=step.step,
+                    total_steps=step.total_steps,
+                    loss=step.loss,
+                    validation_loss=step.validation_loss,
+                    learning_rate=step.learning_rate,
+                    gradient_norm=step.gradient_norm,
+                    tokens_per_s=step.tokens / step.seconds,
+                    eta_s=step.seconds / step.step * (step.total_steps - step.step),
+                )
+            if is_last(step):
+                break
     except Stopped:
-        sys.exit(0)  # the handler stays: a second SIGTERM, on the way out, changes nothing
-    signal.signal(signal.SIGTERM, before)
+        sys.exit(0)
+    finally:
+        if not checkpoints.stopping:  # else the handler stays: a second SIGTERM, on the way out, changes nothing
+            signal.signal(signal.SIGTERM, before)
     return steps
+
+
+def admit(
+    work: TuneWork, ready: Ready, adapted: methods.TunedModel, checkpoints: Checkpoints, report: Report
+) -> LoopSettings:
+    """The settings of a run whose largest step has been seen to fit; those of an earlier attempt stay.
+
+    Raises:
+        NoRoom: no setting fits.
+    """
+    settings = loop_settings(work)
+    if not checkpoints.in_force:
+        report.phase("trying the largest step")
+        sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work), labels(work, ready.data))
+        rows = (*ready.train, *ready.validation)
+        fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
+        fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
+        again = ", layers computed again" if fit.gradient_checkpointing else ""
+        needed, there = fit.needed_bytes / 2**30, ready.room.device_bytes / 2**30
+        report.log(f"{fit.micro_batch_tokens:,} tokens at once{again}: about {needed:.1f} of {there:.1f} GiB.")
+        checkpoints.in_force = {
+            "micro_batch_tokens": fit.micro_batch_tokens,
+            "gradient_checkpointing": fit.gradient_checkpointing,
+        }
+        report.phase("tuning")
+    return replace(settings, **checkpoints.in_force)
+
+
+def method_settings(work: TuneWork) -> methods.Settings:
+    """The method's part of the work."""
+    given = {each.name: getattr(work, each.name) for each in fields(methods.Settings)}
+    return methods.Settings(**{name: value for name, value in given.items() if value is not None})
+
+
+def loop_settings(work: TuneWork) -> LoopSettings:
+    """The numbers of a run, before what memory decides."""
+    settings = {each.name: getattr(work, each.name) for each in fields(LoopSettings)}
+    return LoopSettings(
+        **settings
+        | {
+            "micro_batch_tokens": work.micro_batch_tokens or memory.default_tokens(),
+            "gradient_checkpointing": work.gradient_checkpointing or False,
+        }
+    )
+
+
+def labels(work: TuneWork, data: Prepared) -> list[str]:
+    """Those of the head that the work trains; none without one."""
+    return list(data.labels) if work.objective == "classification" else []
 
 
 def learned(
     work: TuneWork, data: Prepared, examples: Sequence[Example], rows: Sequence[TokenizedExample]
 ) -> list[TokenizedExample]:
     """The tokenised rows of examples as the objective learns them."""
-    if work.objective == "classification":
-        numbers = {label: number for number, label in enumerate(data.labels)}
+    if known := labels(work, data):
+        numbers = {label: number for number, label in enumerate(known)}
         return [
             TokenizedExample(row.prompt, (), label=numbers[example.reply])
             for example, row in zip(examples, rows, strict=True)
@@ -201,11 +366,24 @@ def learned(
     return list(map(all_tokens, rows)) if work.objective == "all_tokens" else list(rows)
 
 
-def _identity(work: TuneWork, data: Prepared, contract: Contract) -> str:
+def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
+    """The step whose adapter is kept: with patience that of the least validation loss, else the last."""
+    validated = [step for step in steps if step.validation_loss is not None]
+    return min(validated, key=lambda step: step.validation_loss or 0) if work.patience else steps[-1]
+
+
+def _identity(work: TuneWork, ready: Ready) -> str:
     """SHA-256 of what a run must have in common with one whose checkpoint it goes on from."""
-    beside = {"model", "dataset", "earlier", "checkpoint_every_s"}  # paths, and what changes no loss
+    # Paths, and what changes no loss.
+    beside = {"model", "dataset", "earlier", "adapter", "replay", "checkpoint_every_s", "memory_bytes"}
     settings = {name: value for name, value in asdict(work).items() if name not in beside}
-    whole = {"settings": settings, "data": data.digest, "contract": asdict(contract)}
+    whole = {
+        "settings": settings,
+        "data": ready.data.digest,
+        "replayed": [row.to_json() for rows in ready.replayed.values() for row in rows],
+        "start": manifest.measure(Path(work.adapter)).digest if work.adapter else "",
+        "contract": asdict(ready.contract),
+    }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
@@ -241,6 +419,19 @@ def _augmented(
     return added
 
 
+def _replayed(work: TuneWork, new_rows: int, held_out: Sequence[Example], report: Report) -> dict[str, list[Example]]:
+    """Training rows of earlier data sets, by data set; none that is a test row of any data set that is measured."""
+    if work.replay_fraction is None:
+        return {}
+    measured = [row for each in work.earlier for row in Prepared.load(Path(each["folder"])).test]
+    pools = {each["name"]: Prepared.load(Path(each["folder"])).train for each in work.replay}
+    drawn = replay(pools, new_rows, work.replay_fraction, work.seed, (*held_out, *measured))
+    count = sum(map(len, drawn.values()))
+    told = ", ".join(f"{name} {len(rows)}" for name, rows in drawn.items())
+    report.log(f"Replayed beside {new_rows} training rows: {told}; {count / (count + new_rows):.1%} of an epoch.")
+    return drawn
+
+
 def _fits(example: Example, renderer: Renderer, context_length: int) -> bool:
     """Whether a changed copy can be trained: it may have become too long, or spell a control token."""
     try:
@@ -264,6 +455,10 @@ def _shown(step: Step) -> dict[str, Any]:
         "learning_rate": step.learning_rate,
         "validation_loss": step.validation_loss,
     }
+
+
+def _trainable(adapted: methods.TunedModel) -> int:
+    return sum(parameter.numel() for parameter in lora.trainable_parameters(adapted))
 
 
 def _summary(steps: Sequence[Step], rows: int, batch_size: int, trainable: int) -> dict[str, Any]:

@@ -1,19 +1,26 @@
-"""Merging adapters into their base: the weights that the merged export is made from. Knows torch and PEFT."""
+"""Merging adapters into their base: the weights that the merged export is made from. Knows torch; how a method is
+merged stands with the method, in PEFT or in honed.tune."""
 
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
 from transformers import PreTrainedModel
 
 # What a Hugging Face folder has besides weights and config.json.
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 
 
-def merge(model: PeftModel) -> PreTrainedModel:
-    """W + (alpha / r) · B A for every adapted layer, computed in the model's dtype."""
+def merge(model: Any) -> PreTrainedModel:
+    """The weights that do what the tuned model does, such as W + (alpha / r) · B A for LoRA, computed in its dtype.
+
+    Args:
+        model: as `honed.tune.methods.load` gives it, of a method that can be merged.
+
+    Raises:
+        ValueError: a weight would not be finite.
+    """
     merged: Any = model.merge_and_unload(safe_merge=True)  # safe: non-finite weights are refused
     return merged
 

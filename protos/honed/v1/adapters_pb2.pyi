@@ -14,8 +14,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Adapter(_message.Message):
-    __slots__ = ("name", "owner", "create_time", "job", "model", "dataset", "spec", "digest", "size_bytes", "contract", "training", "evaluations", "report", "augmented_rows", "labels")
+    __slots__ = ("name", "owner", "create_time", "job", "model", "dataset", "spec", "digest", "size_bytes", "contract", "training", "evaluations", "report", "augmented_rows", "sources", "combine", "replayed_rows", "labels", "trials")
     class AugmentedRowsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ReplayedRowsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -36,7 +43,11 @@ class Adapter(_message.Message):
     EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
     REPORT_FIELD_NUMBER: _ClassVar[int]
     AUGMENTED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    COMBINE_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_ROWS_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
+    TRIALS_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
     create_time: _timestamp_pb2.Timestamp
@@ -51,8 +62,12 @@ class Adapter(_message.Message):
     evaluations: _containers.RepeatedCompositeFieldContainer[_types_pb2.Evaluation]
     report: str
     augmented_rows: _containers.ScalarMap[str, int]
+    sources: _containers.RepeatedScalarFieldContainer[str]
+    combine: _jobs_pb2.CombineSpec
+    replayed_rows: _containers.ScalarMap[str, int]
     labels: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., spec: _Optional[_Union[_jobs_pb2.TuneSpec, _Mapping]] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., contract: _Optional[_Union[Contract, _Mapping]] = ..., training: _Optional[_Union[TrainingSummary, _Mapping]] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., report: _Optional[str] = ..., augmented_rows: _Optional[_Mapping[str, int]] = ..., labels: _Optional[_Iterable[str]] = ...) -> None: ...
+    trials: _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Trial]
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., spec: _Optional[_Union[_jobs_pb2.TuneSpec, _Mapping]] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., contract: _Optional[_Union[Contract, _Mapping]] = ..., training: _Optional[_Union[TrainingSummary, _Mapping]] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., report: _Optional[str] = ..., augmented_rows: _Optional[_Mapping[str, int]] = ..., sources: _Optional[_Iterable[str]] = ..., combine: _Optional[_Union[_jobs_pb2.CombineSpec, _Mapping]] = ..., replayed_rows: _Optional[_Mapping[str, int]] = ..., labels: _Optional[_Iterable[str]] = ..., trials: _Optional[_Iterable[_Union[_jobs_pb2.Trial, _Mapping]]] = ...) -> None: ...
 
 class Contract(_message.Message):
     __slots__ = ("weights", "quantised_weights", "tokenizer", "chat_template", "mask_rule")
@@ -69,7 +84,7 @@ class Contract(_message.Message):
     def __init__(self, weights: _Optional[str] = ..., quantised_weights: _Optional[str] = ..., tokenizer: _Optional[str] = ..., chat_template: _Optional[str] = ..., mask_rule: _Optional[str] = ...) -> None: ...
 
 class TrainingSummary(_message.Message):
-    __slots__ = ("steps", "tokens", "duration", "tokens_per_s", "peak_rss_bytes", "trainable_parameters", "final_loss", "validation_loss")
+    __slots__ = ("steps", "tokens", "duration", "tokens_per_s", "peak_rss_bytes", "trainable_parameters", "final_loss", "validation_loss", "model_parameters")
     STEPS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     DURATION_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +93,7 @@ class TrainingSummary(_message.Message):
     TRAINABLE_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     FINAL_LOSS_FIELD_NUMBER: _ClassVar[int]
     VALIDATION_LOSS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     tokens: int
     duration: _duration_pb2.Duration
@@ -86,7 +102,8 @@ class TrainingSummary(_message.Message):
     trainable_parameters: int
     final_loss: float
     validation_loss: float
-    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tokens_per_s: _Optional[float] = ..., peak_rss_bytes: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ...) -> None: ...
+    model_parameters: int
+    def __init__(self, steps: _Optional[int] = ..., tokens: _Optional[int] = ..., duration: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tokens_per_s: _Optional[float] = ..., peak_rss_bytes: _Optional[int] = ..., trainable_parameters: _Optional[int] = ..., final_loss: _Optional[float] = ..., validation_loss: _Optional[float] = ..., model_parameters: _Optional[int] = ...) -> None: ...
 
 class GetAdapterRequest(_message.Message):
     __slots__ = ("name",)

@@ -72,7 +72,7 @@ class AdapterServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAdapter(self, request, context):
-        """Deletes an adapter that no export or waiting job uses.
+        """Deletes an adapter that no export or waiting job uses. Adapters that came from it stay, and go on to name it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -11,6 +11,7 @@ from honed.client.cli.export import export
 from honed.client.cli.options import AsJson
 from honed.client.cli.session import Globals
 from honed.client.cli.status import status
+from honed.client.cli.sweep import sweep
 from honed.client.cli.tune import tune
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(data.app, name="data")
 app.add_typer(templates.app, name="templates")
 app.command("tune")(tune)
+app.command("sweep")(sweep)
 app.add_typer(jobs.app, name="jobs")
 app.command("eval")(evaluate)
 app.add_typer(reports.app, name="reports")

@@ -13,6 +13,7 @@ from honed.client.cli.evaluations import evaluation_columns, evaluation_text
 from honed.client.cli.output import Output, note
 from honed.client.cli.reports import summary_text
 from honed.client.cli.session import INTERRUPTED
+from honed.client.cli.trials import TRIAL_COLUMNS, trial_text
 from honed.client.cli.values import duration, job_state, visible
 
 if TYPE_CHECKING:
@@ -82,10 +83,12 @@ def _follow(client: Client, name: str) -> Job:
 
 
 def present(client: Client, out: Output, job: Job) -> None:
-    """Prints a finished job: the job as JSON, or its report in short, or else its evaluations, and what it made."""
+    """Prints a finished job as JSON, or what came of it: trials, the report in short or the evaluations, the result."""
     if out.as_json:
         out.record(job)
         return
+    if job.trials:
+        out.listing(job.trials, TRIAL_COLUMNS)
     if text := _report_text(client, job):
         print(text)
     elif job.evaluations:
@@ -103,7 +106,7 @@ def report_of(client: Client, job: Job) -> str:
     match job.WhichOneof("spec"):
         case "evaluate":
             return job.result
-        case "tune":
+        case "tune" | "sweep" | "combine":
             return client.get_adapter(job.result).report
         case _:
             return ""
@@ -131,6 +134,8 @@ def describe(event: JobEvent) -> str:
             return f"{event.progress.step}/{event.progress.total_steps}  {_figures(event.progress)}".rstrip()
         case "evaluation":
             return evaluation_text(event.evaluation)
+        case "trial":
+            return trial_text(event.trial)
         case "log":
             return event.log
         case _:

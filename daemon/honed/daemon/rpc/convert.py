@@ -33,7 +33,7 @@ def duration(seconds: float) -> duration_pb2.Duration:
     return message
 
 
-def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
+def job(stored: Job, evaluations: list[dict[str, Any]], trials: list[dict[str, Any]]) -> jobs_pb2.Job:
     message = jobs_pb2.Job.FromString(stored.request)
     message.name = stored.name
     message.owner = stored.owner
@@ -52,6 +52,7 @@ def job(stored: Job, evaluations: list[dict[str, Any]]) -> jobs_pb2.Job:
     if stored.state == "SUCCEEDED":
         message.result = stored.target
     message.evaluations.extend(evaluation(each) for each in evaluations)
+    message.trials.extend(trial(each) for each in trials)
     return message
 
 
@@ -72,6 +73,8 @@ def job_event(event: Event) -> jobs_pb2.JobEvent:
         message.progress.CopyFrom(progress(event.data))
     elif event.kind == "evaluation":
         message.evaluation.CopyFrom(evaluation(event.data))
+    elif event.kind == "trial":
+        message.trial.CopyFrom(trial(event.data))
     else:
         message.log = event.data["text"]
     return message
@@ -83,6 +86,11 @@ def progress(data: dict[str, Any]) -> types_pb2.Progress:
     return types_pb2.Progress(**fields, eta=None if eta_s is None else duration(eta_s))
 
 
+def plan(result: dict[str, Any]) -> jobs_pb2.JobPlan:
+    fields = dict(result)
+    return jobs_pb2.JobPlan(duration=duration(fields.pop("duration_s")), **fields)
+
+
 def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
     return types_pb2.Evaluation(
         subject=data["subject"],
@@ -92,6 +100,12 @@ def evaluation(data: dict[str, Any]) -> types_pb2.Evaluation:
         accuracy=data["correct"] / data["total"] if data["total"] else 0.0,
         metrics=[types_pb2.Metric(**metric) for metric in data["metrics"]],
     )
+
+
+def trial(data: dict[str, Any]) -> jobs_pb2.Trial:
+    fields = dict(data)
+    state, seconds = fields.pop("state"), fields.pop("seconds")
+    return jobs_pb2.Trial(**fields, state=f"STATE_{state.upper()}", duration=duration(seconds))
 
 
 def model(stored: Resource) -> models_pb2.Model:
@@ -156,8 +170,20 @@ def _template(plain: dict[str, Any], template_digest: str) -> templates_pb2.Temp
 
 def adapter(stored: Resource) -> adapters_pb2.Adapter:
     facts = stored.facts
-    training = dict(facts["training"])
     spec = jobs_pb2.TuneSpec.FromString(bytes.fromhex(facts["spec"]))
+    for name, value in facts.get("searched", {}).items():  # settings that a sweep has chosen
+        setattr(spec, name, value)
+    if "combine" in facts:
+        combine = jobs_pb2.CombineSpec.FromString(bytes.fromhex(facts["combine"]))
+        came_of: dict[str, Any] = {"combine": combine, "sources": [each.adapter for each in combine.adapters]}
+    else:
+        training = dict(facts["training"])
+        came_of = {
+            "training": adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
+            "augmented_rows": facts["augmented_rows"],
+            "replayed_rows": facts["replayed_rows"],
+            "sources": [spec.adapter] if spec.adapter else [],
+        }
     return adapters_pb2.Adapter(
         **_common(stored),
         job=stored.job,
@@ -168,11 +194,11 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         contract=adapters_pb2.Contract(
             **{name: value for name, value in facts["contract"].items() if name != "base_precision"}
         ),
-        training=adapters_pb2.TrainingSummary(duration=duration(training.pop("seconds")), **training),
         evaluations=[evaluation(each) for each in facts["evaluations"]],
         report=facts["report"],
-        augmented_rows=facts["augmented_rows"],
         labels=facts.get("labels", []),
+        **came_of,
+        trials=[trial(each) for each in facts.get("trials", [])],
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 
 from grpc import GenericRpcHandler, aio, method_handlers_generic_handler, unary_stream_rpc_method_handler
 from honed.daemon.core import Core
+from honed.daemon.rpc import convert
+from honed.daemon.rpc.methods import require_served
 from honed.daemon.rpc.names import check_name
 from honed.daemon.store import Resource, cannot_generate
 from honed.errors import WrongState
@@ -35,6 +37,7 @@ def _servable(core: Core, name: str) -> Resource:
 
     Raises:
         NotFound: there is no such resource.
+        InvalidInput: it is an adapter of a method that no export can serve.
         WrongState: it has not been exported, or writes no text.
     """
     resource = core.resources.get(name)
@@ -44,6 +47,8 @@ def _servable(core: Core, name: str) -> Resource:
         raise WrongState(f"{name} {why}.", reason="CANNOT_GENERATE", resource=name)
     export = core.resources.newest_export_of(name)
     if export is None:
+        if name.startswith("adapters/"):
+            require_served(name, convert.adapter(resource).spec)
         raise WrongState(
             f"{name} has no export to serve; make one first: hone export ID {name}",
             reason="NOT_EXPORTED",

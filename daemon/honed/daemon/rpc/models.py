@@ -34,7 +34,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
 
     async def ImportModel(self, request: models_pb2.ImportModelRequest, context: Context) -> jobs_pb2.Job:
         if earlier := self._core.jobs.of_request(request.request_id):
-            return convert.job(earlier, [])
+            return convert.job(earlier, [], [])
         path = self._allowed_path(request.path)
         return self._enqueue(request.model_id, str(path), str(path), request.request_id or None)
 
@@ -112,7 +112,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                 request_id=request_id,
             )
         )
-        return convert.job(job, [])
+        return convert.job(job, [], [])
 
     def _check_free(self, model_id: str) -> tuple[str, str]:
         """Names of a new model and of its serving export."""

@@ -212,7 +212,11 @@ class JobStore:
 
     def evaluations(self, job: Job) -> list[dict[str, Any]]:
         """What the current attempt has evaluated."""
-        return [json.loads(row["data"]) for row in self._database.rows("evaluations_of_job", job=job.number)]
+        return self._told(job, "evaluation")
+
+    def trials(self, job: Job) -> list[dict[str, Any]]:
+        """The trials of a sweep that have ended, as the current attempt knows them."""
+        return self._told(job, "trial")
 
     def delete(self, job: Job) -> None:
         """Forgets a finished job and its events.
@@ -225,6 +229,10 @@ class JobStore:
                 f"{job.name} is {job.state}; cancel it first.", reason="JOB_NOT_FINISHED", resource=job.name
             )
         self._database.rows("delete_job", number=job.number)
+
+    def _told(self, job: Job, kind: str) -> list[dict[str, Any]]:
+        rows = self._database.rows("events_of_kind", job=job.number, kind=kind)
+        return [json.loads(row["data"]) for row in rows]
 
     def _append(self, number: int, kind: str, data: dict[str, Any], time: str | None = None) -> None:
         self._database.rows("append_event", job=number, time=time or now(), kind=kind, data=json.dumps(data))

@@ -67,8 +67,9 @@ VALUES (:job, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM events WHERE job = :jo
 -- name: events_after
 SELECT sequence, time, kind, data FROM events WHERE job = :job AND sequence > :after ORDER BY sequence LIMIT :limit;
 
--- name: evaluations_of_job
-SELECT data FROM events WHERE job = :job AND kind = 'evaluation'
+-- Events of one kind in the current attempt.
+-- name: events_of_kind
+SELECT data FROM events WHERE job = :job AND kind = :kind
   AND sequence > COALESCE((SELECT MAX(sequence) FROM events WHERE job = :job AND kind = 'state'
                            AND json_extract(data, '$.state') = 'RUNNING'), 0)
 ORDER BY sequence;
@@ -94,10 +95,11 @@ WHERE resource_parents.parent = :parent AND resources.collection = :collection
   AND json_extract(resources.facts, '$.source') = :parent
 ORDER BY resources.number DESC LIMIT 1;
 
--- The newest adapter tuned on this model.
+-- The newest adapter tuned on this model; a combined one was not.
 -- name: newest_adapter
 SELECT resources.* FROM resources JOIN resource_parents ON resource_parents.child = resources.number
 WHERE resource_parents.parent = :model AND resources.collection = 'adapters'
+  AND json_extract(resources.facts, '$.combine') IS NULL
 ORDER BY resources.number DESC LIMIT 1;
 
 -- name: children

@@ -4,7 +4,7 @@ CREATE TABLE jobs (
   number      INTEGER PRIMARY KEY AUTOINCREMENT,  -- order of creation: the queue is first in, first out
   id          TEXT NOT NULL UNIQUE,
   owner       TEXT NOT NULL,
-  kind        TEXT NOT NULL CHECK (kind IN ('import_model', 'tune', 'evaluate', 'export')),
+  kind        TEXT NOT NULL CHECK (kind IN ('import_model', 'tune', 'sweep', 'combine', 'evaluate', 'export')),
   request     BLOB NOT NULL,                      -- the spec as the API shows it (a honed.v1.Job, serialised)
   work        TEXT NOT NULL,                      -- the worker's spec, JSON
   makes       TEXT NOT NULL,                      -- JSON: folder of the output -> resource it becomes
