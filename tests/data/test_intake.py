@@ -93,7 +93,7 @@ def test_each_row_says_what_the_table_says():
     first, second = take(rows, fraction=0).train
     assert spoken(first) == [("system", "Rule 1"), ("user", "Question 1")]
     assert (first.reply, first.row) == ("Answer 1", "1")
-    assert [(turn.content, turn.trained) for turn in second.messages] == [("1", True), ("2", False), ("3", True)]
+    assert [(turn.content, turn.weight) for turn in second.messages] == [("1", True), ("2", False), ("3", True)]
     assert (second.reply, second.row) == ("4", "2")
     (pair,) = take([{"prompt": "p", "chosen": "c", "rejected": "r"}], fraction=0).train
     assert (spoken(pair), pair.reply, pair.rejected) == ([("user", "p")], "c", "r")

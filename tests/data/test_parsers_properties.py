@@ -187,7 +187,7 @@ def test_arbitrary_turns_are_a_conversation_or_refused(turns, shape):
     assert turns_alone == ["user", "assistant"] * (len(turns_alone) // 2)
     assert turns_alone
     assert all(message.content.strip() for message in messages)
-    assert any(message.trained for message in messages if message.role == "assistant")
+    assert any(message.weight for message in messages if message.role == "assistant")
 
 
 @thorough

@@ -7,7 +7,8 @@ BOUND = bind(Template.from_json(BUILT_IN["classify"]), {"text": ["ask"]}, {}, {"
 EMPTY = Prepared("table", "classify", BOUND, ("nein", "yes"), ("region",))
 TRAIN = (
     Example((Message("system", "S"), Message("user", "ä\n1")), "yes", row="1"),
-    Example((Message("user", "a"), Message("assistant", "b", trained=False), Message("user", "c")), "no", row="3"),
+    Example((Message("user", "a"), Message("assistant", "b", weight=0), Message("user", "c")), "no", row="3"),
+    Example((Message("user", "a"), Message("assistant", "b", 0.25), Message("user", "c")), "no", weight=3.5, row="4"),
 )
 TEST = (
     Example((Message("user", "2"),), "no", ("nein", "nope"), row="2", columns={"region": "north"}),

@@ -104,17 +104,17 @@ def test_what_is_said_after_the_last_trained_turn_is_left_out_and_earlier_turns_
     turns = [
         *({"role": "user", "content": "1"}, {"role": "assistant", "content": "2", "weight": 0}),
         *({"role": "user", "content": "3"}, {"role": "assistant", "content": "4"}),
-        *({"role": "user", "content": "5"}, {"role": "assistant", "content": "6", "weight": 1}),
+        *({"role": "user", "content": "5"}, {"role": "assistant", "content": "6", "weight": 2.5}),
         *({"role": "user", "content": "7"}, {"role": "assistant", "content": "8", "weight": 0}),
     ]
     example = reader({"messages": turns}).example(Record(1, {"messages": turns}))
-    assert example.reply == "6"
-    assert [(turn.content, turn.trained) for turn in example.messages] == [
-        ("1", True),
-        ("2", False),
-        ("3", True),
-        ("4", True),
-        ("5", True),
+    assert (example.reply, example.weight) == ("6", 2.5)
+    assert [(turn.content, turn.weight) for turn in example.messages] == [
+        ("1", 1),
+        ("2", 0),
+        ("3", 1),
+        ("4", 1),
+        ("5", 1),
     ]
 
 

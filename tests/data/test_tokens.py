@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 from helpers.chat_templates import FAMILIES, family_renderer
 from helpers.tiny_model import END_OF_TEXT_ID, END_OF_TURN_ID, START_OF_TURN, make_tokenizer
-from honed.data import ChatTemplate, Example, Message, Renderer, TokenizedExample, tokens
+from honed.data import ChatTemplate, Example, Message, Renderer, TokenizedExample, all_tokens, tokens
 from honed.errors import InvalidInput
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,15 +17,15 @@ EXAMPLE = Example(CHAT, "lost card")
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES)
 
 contents = st.text(st.characters(exclude_categories=["Cs"]), max_size=20).map(lambda text: f"{text}.".strip())
-weights = st.lists(st.booleans(), max_size=3)
+weights = st.lists(st.sampled_from([0, 0.5, 1, 2]), max_size=3)
 
 
 @st.composite
 def conversations(draw, weights=weights):
-    """Examples of some turns, of the assistant's earlier ones those trained that `weights` says."""
+    """Examples of some turns, the assistant's earlier ones of these `weights`."""
     turns = [Message("system", draw(contents))] if draw(st.booleans()) else []
-    for trained in draw(weights):
-        turns += [Message("user", draw(contents)), Message("assistant", draw(contents), trained)]
+    for weight in draw(weights):
+        turns += [Message("user", draw(contents)), Message("assistant", draw(contents), weight)]
     return Example((*turns, Message("user", draw(contents))), draw(contents))
 
 
@@ -294,18 +294,22 @@ def test_replies_are_kept_in_bounded_number(renderer, monkeypatch):
 
 @pytest.mark.parametrize("family", ["chatml", "llama-3", "gemma", "mistral"])
 @settings(max_examples=50, deadline=None)
-@given(examples=st.lists(conversations(st.lists(st.booleans(), min_size=1, max_size=4)), min_size=1, max_size=3))
+@given(
+    examples=st.lists(
+        conversations(st.lists(st.sampled_from([0, 0.5, 1, 2]), min_size=1, max_size=4)), min_size=1, max_size=3
+    )
+)
 def test_the_loss_covers_the_trained_turns_each_with_its_end_of_turn(family, examples):
     renderer = family_renderer(family)
     rows = renderer.examples(examples)
     assert rows == [unspliced(family).example(example) for example in examples]
     for example, row in zip(examples, rows, strict=True):
         assert list(row.prompt) == renderer.prompt(example.messages)
-        assert row.trained == len(row.reply) + sum(end - start for start, end in row.earlier)
-        assert [spelled(renderer, row.prompt[start:end]) for start, end in row.earlier] == [
-            f"{turn.content}{FAMILIES[family].end_of_turn}"
+        assert row.trained == len(row.reply) + sum(end - start for start, end, _ in row.earlier)
+        assert [(spelled(renderer, row.prompt[start:end]), weight) for start, end, weight in row.earlier] == [
+            (f"{turn.content}{FAMILIES[family].end_of_turn}", turn.weight)
             for turn in example.messages
-            if turn.role == "assistant" and turn.trained
+            if turn.role == "assistant" and turn.weight
         ]
 
 
@@ -315,7 +319,7 @@ def test_every_trained_turn_stands_at_its_own_place():
     row = renderer.example(Example(tuple(Message(*turn) for turn in turns), "same"))
     before = [len(renderer.prompt([Message(*turn) for turn in turns[:place]])) for place in (1, 3)]
     length = len(row.reply)
-    assert row.earlier == tuple((start, start + length) for start in before)
+    assert row.earlier == tuple((start, start + length, 1) for start in before)
 
 
 THOUGHTS = (
@@ -332,7 +336,7 @@ def test_turns_that_the_template_rewrites_later_cannot_be_trained(folder):
     with pytest.raises(InvalidInput, match="weight 0") as caught:
         renderer.example(Example((Message("user", "?"), thought, Message("user", "!")), "5"))
     assert caught.value.reason == "CHAT_TEMPLATE_REWRITES_TURNS"
-    masked = Message("assistant", thought.content, trained=False)
+    masked = Message("assistant", thought.content, weight=0)
     row = renderer.example(Example((Message("user", "?"), masked, Message("user", "!")), "3+2</think>5"))
     assert row.earlier == ()
     assert "2+2" not in renderer.decode(row.prompt)
@@ -350,7 +354,8 @@ def test_the_turns_of_a_long_conversation_are_found():
     renderer = family_renderer("chatml")
     row = renderer.example(talk(1000))
     assert len(row.earlier) == 499
-    assert spelled(renderer, row.prompt[slice(*row.earlier[-1])]) == "turn 997<|im_end|>"
+    start, end, _ = row.earlier[-1]
+    assert spelled(renderer, row.prompt[start:end]) == "turn 997<|im_end|>"
 
 
 def test_in_a_prompt_longer_than_the_context_no_turns_are_looked_for(folder):
@@ -398,6 +403,29 @@ def test_a_system_message_that_the_template_would_leave_out_is_not_lost(folder):
 
 
 # Bare text.
+
+
+def test_each_token_has_the_weight_of_its_turn(renderer):
+    turns = (Message("user", "a"), Message("assistant", "b", weight=0.5), Message("user", "c"))
+    row = renderer.example(Example(turns, "d", weight=2.0))
+    weighed = [(spelled(renderer, [token]), weight) for token, weight in zip(row.ids, row.weights(), strict=True)]
+    learned = [(text, weight) for text, weight in weighed if weight]
+    assert learned == [("b", 0.5), ("<|im_end|>", 0.5), ("d", 2.0), ("<|im_end|>", 2.0)]
+    assert row.trained == len(learned)
+
+
+def test_of_all_tokens_the_first_alone_is_not_learned(renderer):
+    turns = (Message("user", "a"), Message("assistant", "b", weight=0), Message("user", "c"))
+    row = renderer.example(Example(turns, "d", weight=2.0))
+    whole = all_tokens(row)
+    assert (whole.prompt, whole.reply) == (row.prompt, row.reply)
+    assert whole.weights() == [0.0] + [1.0] * (len(row) - 1)
+    assert whole.trained == len(row) - 1
+
+
+def test_of_bare_text_all_tokens_are_learned_as_it_is(renderer):
+    row = renderer.example(Example((), "The end."))
+    assert all_tokens(row) == row
 
 
 def test_bare_text_is_learned_whole_between_two_end_of_turn_tokens(renderer):

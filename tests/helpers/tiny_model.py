@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoConfig, AutoModelForCausalLM
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIAL_TOKENS = (END_OF_TEXT, START_OF_TURN, END_OF_TURN)
@@ -103,6 +103,40 @@ def make_tiny_model(
         },
     )
     (folder / "chat_template.jinja").write_text(CHATML, "utf-8")
+    return folder
+
+
+def make_tiny_encoder(folder: Path, *, seed: int = 0, max_position_embeddings: int = 512) -> Path:
+    """Writes a Hugging Face folder of the BERT family and returns it: 2 layers, width 64, 4 heads.
+
+    Its WordPiece tokenizer was saved, as some are, with a length to which it cuts and fills.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator([_CORPUS] * 4, trainers.WordPieceTrainer(special_tokens=special, show_progress=False))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[(name, special.index(name)) for name in ("[CLS]", "[SEP]")]
+    )
+    tokenizer.enable_truncation(8)
+    tokenizer.enable_padding(length=8, pad_token="[PAD]")
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = AutoConfig.for_model(
+        "bert",
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=max_position_embeddings,
+        initializer_range=0.2,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        AutoModel.from_config(config, dtype=torch.float32).save_pretrained(str(folder))
+    _write(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "cls_token": "[CLS]"})
     return folder
 
 

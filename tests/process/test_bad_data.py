@@ -223,7 +223,10 @@ SHAPES = {
             (talk(("user", 7), TELL), "'content' must be text, found a number"),
             (talk(("user", [{"type": "image_url"}]), TELL), "must be of type 'text', found the type 'image_url'"),
             ({"messages": [{"role": "user"}, {"role": "assistant", "content": "b"}]}, "'content' is missing"),
-            ({"messages": [*talk(ASK)["messages"], *talk(TELL, weight=2)["messages"]]}, "'weight' must be 0 or 1"),
+            (
+                {"messages": [*talk(ASK)["messages"], *talk(TELL, weight=200)["messages"]]},
+                "'weight' must be 0 or a number from 0.001 to 100, found 200",
+            ),
             (talk(ASK, TELL, weight=1), "only an assistant's message can be learned"),
             (talk(ASK, TELL, tool_calls=[{"id": "x"}]), "'tool_calls' cannot be learned"),
             (talk(ASK, TELL, ASK, TELL, weight=0), "all of its labels are masked"),

@@ -183,6 +183,7 @@ BAD_SETTINGS = {
     "few_shot": [-1, 65],
     "max_evaluation_rows": [0, -1],
     "base_precision": [9],
+    "objective": [7],
 }
 
 

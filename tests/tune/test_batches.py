@@ -2,7 +2,7 @@ from itertools import islice
 
 import pytest
 import torch
-from honed.data import TokenizedExample
+from honed.data import Span, TokenizedExample, all_tokens
 from honed.tune.batches import MicroBatch, endless_batches, epoch_order, micro_batches, steps_per_epoch
 
 
@@ -19,10 +19,23 @@ def test_rows_stand_one_behind_the_other_and_replies_alone_are_predicted():
     assert batch.targets.tolist() == [8, 9, 3]
 
 
-def test_earlier_trained_turns_are_predicted_too():
-    batch = stream(TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=((1, 2), (3, 5))))
+def test_earlier_trained_turns_are_predicted_too_each_by_its_weight():
+    row = TokenizedExample((5, 6, 7, 8, 9), (3, 4), earlier=(Span(1, 2), Span(3, 5, 0.5)), weight=2.0)
+    batch = stream(row)
     assert batch.states.tolist() == [0, 2, 3, 4, 5]
     assert batch.targets.tolist() == [6, 8, 9, 3, 4]
+    assert batch.weights.tolist() == [1.0, 0.5, 0.5, 2.0, 2.0]
+    assert batch.weight == 6.0
+
+
+def test_a_labelled_row_has_no_target_and_ends_with_the_state_that_a_head_reads():
+    batch = stream(TokenizedExample((5, 6, 7), (), label=1), TokenizedExample((5, 6), (), label=0))
+    assert batch.targets.tolist() == []
+    assert batch.labels.tolist() == [1, 0]
+    assert batch.layout.prefix == 1  # the second row's last token is its own
+    assert batch.ids[batch.ends].tolist() == [7, 6]
+    assert batch.row_tokens.tolist() == [3, 2]
+    assert batch.weight == 2.0
 
 
 def test_what_all_rows_begin_with_stands_in_the_stream_once():
@@ -43,6 +56,7 @@ def test_a_state_under_the_loss_is_never_shared():
     assert batch.layout.prefix == 1
     assert batch.targets.tolist() == [8, 9, 7, 8, 3]
     assert stream(*[TokenizedExample((5,), (6,))] * 2).layout.prefix == 0
+    assert stream(*[all_tokens(TokenizedExample((5, 6, 7), (8,)))] * 2).layout.prefix == 0
 
 
 def test_targets_are_the_ids_one_place_on(rows):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.tiny_model import make_tiny_model
-from honed.data import TokenizedExample
+from honed.data import TokenizedExample, all_tokens
 from honed.tune import base, methods
 from honed.tune.batches import MicroBatch, micro_batches
 from honed.tune.guard import Diverged
@@ -44,7 +44,7 @@ def reference_loss(model, rows):
 
 def mean_loss(model, rows, share=True, **settings):
     batch = MicroBatch.of(rows, share=share)
-    return summed_loss(model, batch, **settings) / len(batch.targets)
+    return summed_loss(model, batch, **settings) / batch.weight
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -122,6 +122,23 @@ def test_moments_in_eight_bits_learn_like_those_in_thirty_two(fresh, rows, name)
     exact = list(run(fresh(), rows, (), SETTINGS))
     rounded = list(run(fresh(), rows, (), replace(SETTINGS, optimizer=name)))
     assert rounded[-1].loss == pytest.approx(exact[-1].loss, rel=0.1)
+
+
+def test_a_token_counts_by_the_weight_of_its_turn(adapted, rows):
+    model = adapted()
+    weighed = [replace(row, weight=weight) for row, weight in zip(rows, (0.5, 2.0, 1.0), strict=False)]
+    parts = [(reference_loss(model, [row]), row.weight * len(row.reply)) for row in weighed]
+    expected = sum(loss * weight for loss, weight in parts) / sum(weight for _, weight in parts)
+    assert mean_loss(model, weighed).item() == pytest.approx(expected, rel=1e-5)
+    assert evaluate_loss(model, weighed, 20) == pytest.approx(expected, rel=1e-5)
+    assert backward(model, micro_batches(weighed, 20, share=True), SETTINGS) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_all_tokens_is_that_of_transformers_with_padding_alone_ignored(adapted, rows):
+    model = adapted()
+    whole = [TokenizedExample(row.ids[:1], row.ids[1:]) for row in rows]
+    loss = mean_loss(model, [all_tokens(row) for row in rows]).item()
+    assert loss == pytest.approx(reference_loss(model, whole), rel=1e-5)
 
 
 def test_smoothed_labels_give_every_token_a_share_of_the_target(adapted, rows):

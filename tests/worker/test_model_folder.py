@@ -3,7 +3,8 @@ import pickle
 
 import pytest
 import torch
-from helpers.tiny_model import make_tiny_model
+from helpers.tiny_model import make_tiny_encoder, make_tiny_model
+from honed.architectures import DECODERS
 from honed.errors import InvalidInput
 from honed.worker import model_folder
 from safetensors.torch import load_file, save_file
@@ -32,7 +33,7 @@ def change(folder, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
-@pytest.mark.parametrize("architecture", model_folder.ARCHITECTURES)
+@pytest.mark.parametrize("architecture", DECODERS)
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_model_of_every_supported_architecture_is_accepted_and_its_parameters_are_counted(
     tmp_path, architecture, tied
@@ -49,6 +50,26 @@ def test_a_model_of_every_supported_architecture_is_accepted_and_its_parameters_
         "vocabulary_size": 304,
         "context_length": 512,
     }
+
+
+@pytest.mark.parametrize("prefix", ["", "bert."])
+def test_an_encoder_is_accepted_without_the_parts_that_honed_does_not_use(tmp_path, prefix):
+    folder = make_tiny_encoder(tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    used = {name: tensor for name, tensor in weights.items() if not name.startswith("pooler.")}
+    assert len(used) < len(weights)
+    save_file({prefix + name: tensor for name, tensor in used.items()}, folder / "model.safetensors")
+    assert accept(folder) == sum(tensor.numel() for tensor in used.values())
+    facts = model_folder.facts(model_folder.load_config(folder))
+    assert (facts["architecture"], facts["layers"], facts["hidden_size"], facts["key_value_heads"]) == (
+        "bert",
+        2,
+        64,
+        4,
+    )
+    assert facts["context_length"] == 512
+    change(folder, hidden_size=32)
+    assert refusal(folder).reason == "MODEL_SHAPES_WRONG"
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.PT", "extra.pkl", "weights.npz", "optimizer.ckpt"])

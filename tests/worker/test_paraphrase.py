@@ -162,7 +162,7 @@ def lenient(monkeypatch):
 
 
 def test_only_the_last_message_of_a_copy_is_another(model, renderer, report, lenient):
-    turns = (Message("system", "s"), Message("user", "a"), Message("assistant", "b", trained=False))
+    turns = (Message("system", "s"), Message("user", "a"), Message("assistant", "b", weight=0))
     row = Example((*turns, Message("user", "where is it")), "Paris", row="test 3", columns={"a": "b"})
     predictor = Mouth(model, renderer, {"where is it": ['"it is where"']})
     assert paraphrase(predictor, renderer, CONVERSATIONS, [row], 1, report) == [

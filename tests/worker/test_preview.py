@@ -16,7 +16,7 @@ ROWS = (
     Example(
         (
             *(Message("user", "1"), Message("assistant", "one"), Message("user", "2")),
-            *(Message("assistant", "two", trained=False), Message("user", "3")),
+            *(Message("assistant", "two", weight=0), Message("user", "3")),
         ),
         "three",
         row="5",

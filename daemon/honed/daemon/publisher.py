@@ -8,20 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from honed.daemon.state import StateFolder
-from honed.daemon.store import Job, NewResource, ResourceStore
+from honed.daemon.store import Job, Makes, NewResource, ResourceStore
 from honed.worker.contract import OUTPUT_FOLDER
 
 
 class Publisher:
-    """Publishes the results of jobs. A result gives, for each output folder, its digest, size_bytes and facts."""
+    """Publishes the results of jobs.
+
+    A result gives, for each output folder, its digest, size_bytes and facts. What the job could have made and the
+    result does not name was not to be had: the serving graph of an encoder.
+    """
 
     def __init__(self, state: StateFolder, resources: ResourceStore) -> None:
         self._state = state
         self._resources = resources
 
-    def place(self, job: Job, folder: Path) -> None:
+    def place(self, job: Job, folder: Path, result: dict[str, Any]) -> None:
         """Moves the output folders to their places and syncs them to disk (blocking)."""
-        for part, made in job.makes.items():
+        for part, made in _made(job, result).items():
             self._state.publish(folder / OUTPUT_FOLDER / part, _place(made.name, job))
 
     def record(self, job: Job, result: dict[str, Any]) -> None:
@@ -42,7 +46,7 @@ class Publisher:
                     facts=result[part]["facts"] | made.facts,
                     parents=made.parents,
                 )
-                for part, made in job.makes.items()
+                for part, made in _made(job, result).items()
             )
         )
 
@@ -51,6 +55,10 @@ class Publisher:
         source = job.work.get("source")
         if source and Path(source).is_relative_to(self._state.uploads):
             shutil.rmtree(source, ignore_errors=True)
+
+
+def _made(job: Job, result: dict[str, Any]) -> dict[str, Makes]:
+    return {part: made for part, made in job.makes.items() if part in result}
 
 
 def _place(name: str, job: Job) -> str:

@@ -265,7 +265,7 @@ class Supervisor:
         elif run.failure is not None:
             self._end(run, "FAILED", run.failure)
         elif run.result is not None:
-            await asyncio.to_thread(self._publisher.place, job, folder)
+            await asyncio.to_thread(self._publisher.place, job, folder, run.result)
             self._publisher.record(job, run.result)
             self._end(run, "SUCCEEDED")
         elif run.wish == "PAUSED":

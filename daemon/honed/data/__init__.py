@@ -3,12 +3,13 @@
 from honed.data.binding import bind
 from honed.data.bound_template import BoundTemplate
 from honed.data.chat_template import ChatTemplate
+from honed.data.encoder_text import load_renderer
 from honed.data.messages import Example, Message
 from honed.data.prepared import Prepared
 from honed.data.serving_template import ServingTemplate
 from honed.data.shots import SimilarShots, choose_shots, untuned_prompt
 from honed.data.templates import Parameter, Slot, Template
-from honed.data.tokens import Renderer, TokenizedExample
+from honed.data.tokens import Renderer, Span, TokenizedExample, all_tokens
 
 __all__ = [
     "BoundTemplate",
@@ -21,9 +22,12 @@ __all__ = [
     "ServingTemplate",
     "SimilarShots",
     "Slot",
+    "Span",
     "Template",
     "TokenizedExample",
+    "all_tokens",
     "bind",
     "choose_shots",
+    "load_renderer",
     "untuned_prompt",
 ]

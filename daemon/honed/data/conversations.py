@@ -16,13 +16,15 @@ _SHAREGPT_ROLES: dict[str, Role] = {
 _OPENAI_ROLES: dict[str, Role] = {"system": "system", "user": "user", "assistant": "assistant"}
 _CALLS = ("tool_calls", "function_call")
 MAX_MESSAGES = 1000
+MIN_WEIGHT, MAX_WEIGHT = 0.001, 100
 
 
 def conversation(record: Record, shape: Literal["sharegpt", "messages"]) -> list[Message]:
     """The messages of a row, the first a system's or a user's, the last an assistant's; outer white space stripped.
 
     Of the column "conversations" (a list of {"from", "value"}) or "messages" (a list of {"role", "content"}, an
-    assistant's with "weight" 0 to keep it out of the loss). What OpenAI writes as parts of type "text" is joined.
+    assistant's with a "weight" by which its tokens count in the loss). What OpenAI writes as parts of type "text" is
+    joined.
 
     Raises:
         BadRow: a value has the wrong type, is missing or empty, a role is unknown or out of turn, no assistant's
@@ -62,12 +64,15 @@ def _openai_message(turn: dict[str, Value]) -> Message:
         if turn.get(key):
             raise BadRow(f"{key!r} cannot be learned; expected text in 'content' alone")
     weight = turn.get("weight")
-    # A Parquet column with gaps turns 0 and 1 into floats, and pads every message with an empty weight.
-    if weight is not None and (isinstance(weight, bool) or weight not in (0, 1)):
-        raise BadRow(f"'weight' must be 0 or 1, found {weight!r:.100}")
-    if weight and role != "assistant":
+    if weight is None:  # as Parquet pads every message
+        return Message(role, _content(turn, "content"))
+    # true and false are no weights, though Python takes them for 1 and 0.
+    number = weight if isinstance(weight, int | float) and not isinstance(weight, bool) else -1
+    if number != 0 and not MIN_WEIGHT <= number <= MAX_WEIGHT:
+        raise BadRow(f"'weight' must be 0 or a number from {MIN_WEIGHT} to {MAX_WEIGHT}, found {weight!r:.100}")
+    if number and role != "assistant":
         raise BadRow(f"'weight' is {weight!r}, but only an assistant's message can be learned")
-    return Message(role, _content(turn, "content"), trained=weight != 0)
+    return Message(role, _content(turn, "content"), float(number))
 
 
 def _role(turn: dict[str, Value], key: str, roles: dict[str, Role]) -> Role:
@@ -120,5 +125,5 @@ def _check_end(messages: list[Message], column: str) -> None:
         raise BadRow(f"{column!r} is empty")
     if messages[-1].role != "assistant":
         raise BadRow(f"{column!r} ends with a message of the {messages[-1].role}; expected the assistant's reply last")
-    if not any(message.trained for message in messages if message.role == "assistant"):
+    if not any(message.weight for message in messages if message.role == "assistant"):
         raise BadRow("all of its labels are masked: every message of the assistant has 'weight' 0")

@@ -12,12 +12,13 @@ class Message:
     """One turn of a conversation.
 
     Attributes:
-        trained: of an assistant's turn inside a training example: whether the loss covers it.
+        weight: of an assistant's turn inside a training example: by how much each of its tokens counts in the loss; 0
+            leaves it out.
     """
 
     role: Role
     content: str
-    trained: bool = True
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Example:
         rejected: of a preference pair, the reply that was not chosen.
         row: number in the uploaded table: "17", or "test 17" of a separate test table.
         columns: values by which an evaluation may be sliced.
+        weight: by how much each token of the reply counts in the loss; above 0.
     """
 
     messages: tuple[Message, ...]
@@ -39,21 +41,26 @@ class Example:
     rejected: str = ""
     row: str = ""
     columns: dict[str, str] = field(default_factory=dict[str, str])
+    weight: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Short keys, and only what is there: a data set has millions of these."""
-        turns = [[turn.role, turn.content] if turn.trained else [turn.role, turn.content, 0] for turn in self.messages]
+        turns = [
+            [turn.role, turn.content] if turn.weight == 1 else [turn.role, turn.content, turn.weight]
+            for turn in self.messages
+        ]
         extra = {
             "references": self.references,
             "rejected": self.rejected,
             "row": self.row,
             "columns": self.columns,
         }
-        return {"messages": turns, "reply": self.reply} | {name: value for name, value in extra.items() if value}
+        weight = {} if self.weight == 1 else {"weight": self.weight}
+        return {"messages": turns, "reply": self.reply} | weight | {name: each for name, each in extra.items() if each}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Self:
-        turns = tuple(Message(turn[0], turn[1], len(turn) == 2) for turn in value["messages"])
+        turns = tuple(Message(*turn) for turn in value["messages"])
         return cls(
             turns,
             value["reply"],
@@ -61,4 +68,5 @@ class Example:
             value.get("rejected", ""),
             value.get("row", ""),
             value.get("columns", {}),
+            value.get("weight", 1.0),
         )

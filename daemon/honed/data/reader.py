@@ -111,8 +111,8 @@ class Reader:
             pair = preference(record)
             return Example((Message("user", pair.prompt),), pair.chosen, rejected=pair.rejected)
         turns = conversation(record, "sharegpt" if self.shape == "sharegpt" else "messages")
-        last = max(place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.trained)
-        return Example(tuple(turns[:last]), turns[last].content)
+        last = max(place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.weight)
+        return Example(tuple(turns[:last]), turns[last].content, weight=turns[last].weight)
 
     def group(self, record: Record) -> str | None:
         """The group of a record; None if no column names one.

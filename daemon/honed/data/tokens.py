@@ -9,11 +9,11 @@ import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from os.path import commonprefix
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 from honed.data.chat_template import PLAIN_TEMPLATE, ChatTemplate
 from honed.data.messages import Example, Message
@@ -23,7 +23,8 @@ from tokenizers import Tokenizer
 
 # Part of an adapter's contract: change it when the rule changes.
 MASK_RULE = (
-    "trained turns of the assistant, each with its first end-of-turn token; bare text whole, between two of them"
+    "completion: turns of the assistant by their weight, each with its first end-of-turn token; all tokens: every "
+    "token that has one before it; bare text whole, between two end-of-turn tokens"
 )
 _KEPT_REPLIES = 10_000
 _FEWEST_TO_SHARE = 8  # texts, below which looking for what they share does not pay
@@ -31,26 +32,59 @@ _KEPT_SPLICES = 1000
 _SYSTEM_PROBE = "a text that no chat template writes by itself"
 
 
+class Span(NamedTuple):
+    """Tokens from `start` up to and without `end`, and the weight of each in the loss."""
+
+    start: int
+    end: int
+    weight: float = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class TokenizedExample:
     """Token ids of a prompt and its reply; the loss is computed on the reply and on earlier trained turns.
 
+    With weights w and the tokens' negative log-likelihoods nll the loss is Σ w · nll / Σ w.
+
     Attributes:
-        earlier: (start, end) of the assistant's trained turns within the prompt; not looked for in a prompt that is
-            longer than the model's context.
+        earlier: trained parts of the prompt; of the assistant's turns, not looked for in a prompt that is longer than
+            the model's context.
+        weight: of every token of the reply.
+        label: number of the row's label, where a classification head learns it from the prompt; there is no reply then.
     """
 
     prompt: tuple[int, ...]
     reply: tuple[int, ...]
-    earlier: tuple[tuple[int, int], ...] = ()
+    earlier: tuple[Span, ...] = ()
+    weight: float = 1.0
+    label: int | None = None
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.reply)
 
     @property
+    def ids(self) -> tuple[int, ...]:
+        """Prompt and reply."""
+        return self.prompt + self.reply
+
+    @property
     def trained(self) -> int:
         """Tokens under the loss."""
-        return len(self.reply) + sum(end - start for start, end in self.earlier)
+        return len(self.reply) + sum(span.end - span.start for span in self.earlier)
+
+    def weights(self) -> list[float]:
+        """The weight of each of `ids` in the loss, which is that of predicting it from those before; 0 where there is
+        none."""
+        weights = [0.0] * len(self.prompt) + [self.weight] * len(self.reply)
+        for start, end, weight in self.earlier:
+            weights[start:end] = [weight] * (end - start)
+        return weights
+
+
+def all_tokens(row: TokenizedExample) -> TokenizedExample:
+    """The row with every token that has one before it under the loss, all of them with weight 1."""
+    prompt = (Span(1, len(row.prompt)),) if len(row.prompt) > 1 else ()
+    return replace(row, earlier=prompt, weight=1.0)
 
 
 class Renderer:
@@ -88,19 +122,8 @@ class Renderer:
         Raises:
             InvalidInput: a file is missing or wrong, or no end-of-turn token is known.
         """
-        tokenizer_file = folder / "tokenizer.json"
-        if not tokenizer_file.is_file():
-            raise InvalidInput(
-                "tokenizer.json is missing; honed needs the fast tokenizer beside the weights.",
-                reason="TOKENIZER_MISSING",
-            )
-        try:
-            tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        except Exception as error:  # noqa: BLE001 - the Rust side raises bare Exception
-            raise InvalidInput(f"tokenizer.json cannot be read: {error}", reason="TOKENIZER_INVALID") from None
-        tokenizer.no_truncation()  # some are saved with a length to cut or fill to
-        tokenizer.no_padding()
-        settings = _json(folder / "tokenizer_config.json")
+        tokenizer = load_tokenizer(folder)
+        settings = load_json(folder / "tokenizer_config.json")
         template_file = folder / "chat_template.jinja"
         try:
             source = template_file.read_text("utf-8") if template_file.is_file() else settings.get("chat_template")
@@ -113,8 +136,8 @@ class Renderer:
         eos_id = tokenizer.token_to_id(eos_token)
         if eos_id is not None:
             stop_ids.append(eos_id)
-        config = _json(folder / "config.json")
-        for ids in (_json(folder / "generation_config.json").get("eos_token_id"), config.get("eos_token_id")):
+        config = load_json(folder / "config.json")
+        for ids in (load_json(folder / "generation_config.json").get("eos_token_id"), config.get("eos_token_id")):
             stop_ids += [
                 token
                 for token in (cast("list[Any]", ids) if isinstance(ids, list) else [ids])
@@ -171,7 +194,7 @@ class Renderer:
         if messages:
             fits = self._context_length is None or len(prompt) <= self._context_length
             earlier = self._earlier(messages, text) if fits else ()
-            return TokenizedExample(prompt, self._reply(messages, example.reply), earlier)
+            return TokenizedExample(prompt, self._reply(messages, example.reply), earlier, example.weight)
         self._refuse_special_tokens(example.reply)
         return TokenizedExample((self._end_of_turn,), (*self.encode(example.reply), self._end_of_turn))
 
@@ -239,23 +262,23 @@ class Renderer:
             )
         return whole[len(before) :]
 
-    def _earlier(self, messages: tuple[Message, ...], text: str) -> tuple[tuple[int, int], ...]:
+    def _earlier(self, messages: tuple[Message, ...], text: str) -> tuple[Span, ...]:
         """Where the trained turns of the assistant stand among the tokens of a prompt.
 
         Each is rendered as it is served, behind the turns before it: work that grows with the square of the turns,
         of which `conversations` lets 1,000 through.
         """
-        places = [at for at, turn in enumerate(messages) if turn.role == "assistant" and turn.trained]
+        places = [at for at, turn in enumerate(messages) if turn.role == "assistant" and turn.weight]
         if not places:
             return ()
-        spans: list[tuple[int, int]] = []
+        spans: list[Span] = []
         starts = [start for start, _ in self.tokenizer.encode(text, add_special_tokens=False).offsets]
         for place in places:
             before = self._prompt_text(messages[:place])
             reply = self._reply_text(before, messages[:place], messages[place].content)
             end = len(before) + self._end_of_reply(reply)
-            span = bisect_left(starts, len(before)), bisect_left(starts, end)
-            if not text.startswith((before + reply)[:end]) or span[0] == span[1]:
+            span = Span(bisect_left(starts, len(before)), bisect_left(starts, end), messages[place].weight)
+            if not text.startswith((before + reply)[:end]) or span.start == span.end:
                 raise InvalidInput(
                     "The model's chat template writes an earlier turn differently once the conversation goes on, so "
                     "that turn cannot be trained as it is served. Give the earlier turns weight 0.",
@@ -328,7 +351,29 @@ class Renderer:
                 )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer of a Hugging Face folder, which neither truncates nor pads.
+
+    Raises:
+        InvalidInput: tokenizer.json is missing or broken.
+    """
+    tokenizer_file = folder / "tokenizer.json"
+    if not tokenizer_file.is_file():
+        raise InvalidInput(
+            "tokenizer.json is missing; honed needs the fast tokenizer beside the weights.",
+            reason="TOKENIZER_MISSING",
+        )
+    try:
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+    except Exception as error:  # noqa: BLE001 - the Rust side raises bare Exception
+        raise InvalidInput(f"tokenizer.json cannot be read: {error}", reason="TOKENIZER_INVALID") from None
+    tokenizer.no_truncation()  # some are saved with a length to cut or fill to
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds; an empty one where there is no file; InvalidInput says what is wrong."""
     if not path.is_file():
         return {}
     try:

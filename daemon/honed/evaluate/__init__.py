@@ -5,7 +5,7 @@ from honed.evaluate.comparison import Comparison
 from honed.evaluate.forgetting import Forgetting
 from honed.evaluate.metric import Metric
 from honed.evaluate.parity import Agreement, LogProbabilities, log_softmax, measure
-from honed.evaluate.predictors import Predictor, Progress, Reply, Scorer
+from honed.evaluate.predictors import Classifier, Predictor, Progress, Reply, Scorer
 from honed.evaluate.probe import GENERAL_TEXT, PROBE
 from honed.evaluate.report import Evidence, write_report
 from honed.evaluate.result import (
@@ -24,6 +24,7 @@ __all__ = [
     "GENERAL_TEXT",
     "PROBE",
     "Agreement",
+    "Classifier",
     "Comparison",
     "Evidence",
     "Forgetting",

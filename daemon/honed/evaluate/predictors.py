@@ -42,6 +42,17 @@ class Predictor(Protocol):
 
 
 @runtime_checkable
+class Classifier(Protocol):
+    """A model under test that weighs a closed set of labels and writes nothing."""
+
+    def classify(
+        self, prompts: Sequence[Sequence[int]], labels: Sequence[str], progress: Progress
+    ) -> list[list[float]]:
+        """For each prompt the log-probability (nats) of each of these labels, which are some or all of its own."""
+        ...
+
+
+@runtime_checkable
 class Scorer(Predictor, Protocol):
     """A model that can also weigh the same replies, such as labels, after every prompt."""
 

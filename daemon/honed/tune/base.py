@@ -7,10 +7,11 @@ from typing import Any, Literal
 
 import torch
 from bitsandbytes.nn.modules import Linear4bit, Params4bit
+from honed.architectures import ENCODERS
 from honed.quantize import Nf4, nf4
 from honed.tune import attention
 from torch import nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
 Precision = Literal["nf4", "bf16"]
 
@@ -47,16 +48,38 @@ def has_bfloat16_units(cpu_info: str) -> bool:
 
 
 def load(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
-    """A causal language model from an imported folder, all weights in `dtype`, frozen, in evaluation mode."""
-    model: Any = AutoModelForCausalLM.from_pretrained(
+    """The model of an imported folder, all weights in `dtype`, frozen, in evaluation mode: a causal language model, or
+    an encoder, without the layer behind [CLS] that its own pooling would be."""
+    family, options = _family(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
+    model: Any = family.from_pretrained(
         folder,
         dtype=dtype,
-        attn_implementation=attention.NAME,
         local_files_only=True,
         trust_remote_code=False,
         use_safetensors=True,
+        **options,
     )
     return model.to(device()).eval().requires_grad_(False)
+
+
+def outline(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    """As `load`, on the meta device: every shape, no data."""
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    family, options = _family(config)
+    with torch.device("meta"):
+        return family.from_config(config, dtype=dtype, **options).requires_grad_(False)
+
+
+def _family(config: PretrainedConfig) -> tuple[Any, dict[str, Any]]:
+    """What builds a model of this configuration, and with which options."""
+    if is_encoder(config):
+        return AutoModel, {"attn_implementation": "sdpa", "add_pooling_layer": False}
+    return AutoModelForCausalLM, {"attn_implementation": attention.NAME}
+
+
+def is_encoder(config: PretrainedConfig) -> bool:
+    """Whether a model of this configuration reads texts and writes none."""
+    return config.model_type in ENCODERS
 
 
 def load_to_tune(folder: Path, dtype: torch.dtype) -> PreTrainedModel:

@@ -9,7 +9,8 @@ B rows, N tokens in the stream, P of the prefix, S behind it in the longest row.
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from honed.data import TokenizedExample
@@ -45,6 +46,10 @@ class Layout:
             start += length
         return cls(prefix, places, torch.cat(flat))
 
+    def real(self, lengths: Tensor) -> Tensor:
+        """[B, S] which of the places are none of padding, of rows with so many tokens [B] behind the prefix."""
+        return torch.arange(self.places.shape[1], device=lengths.device) < lengths[:, None]
+
     def to(self, device: torch.device) -> "Layout":
         return Layout(self.prefix, self.places.to(device), self.flat.to(device))
 
@@ -56,32 +61,50 @@ class MicroBatch:
     Attributes:
         ids, positions: [N] token ids and their places in their rows.
         row_lengths: [N] tokens of the row that a token belongs to; of the longest row for the prefix.
+        ends: [B] places in the stream of the rows' last tokens.
         states: [L] places in the stream whose next token is trained.
         targets: [L] those next tokens.
+        weights: [L] float32; by how much each counts in the loss.
+        labels: [B] numbers of the rows' labels, where a head learns them; None elsewhere.
     """
 
     ids: Tensor
     positions: Tensor
     row_lengths: Tensor
     layout: Layout
+    ends: Tensor
     states: Tensor
     targets: Tensor
+    weights: Tensor
+    labels: Tensor | None
+
+    @property
+    def row_tokens(self) -> Tensor:
+        """[B] tokens of the rows."""
+        return self.positions[self.ends] + 1
+
+    @property
+    def weight(self) -> float:
+        """What the sum of the losses is divided by for their mean: the sum of the weights, or the labelled rows."""
+        return self.weights.sum(dtype=torch.float64).item() if self.labels is None else float(len(self.labels))
 
     @classmethod
     def of(cls, rows: Sequence[TokenizedExample], *, share: bool) -> "MicroBatch":
         """Packs rows; `share` is for models that compute the same for the same tokens: no dropout, no noise."""
-        whole = [row.prompt + row.reply for row in rows]
+        whole = [row.ids for row in rows]
         prefix = _shared(rows, whole) if share else 0
         ids, positions = list(whole[0][:prefix]), list(range(prefix))
         row_lengths = [max(map(len, rows))] * prefix
-        states: list[int] = []
-        targets: list[int] = []
+        labels = [row.label for row in rows if row.label is not None]
+        ends: list[int] = []
+        trained: list[tuple[int, int, float]] = []  # state, target, weight
         for row, tokens in zip(rows, whole, strict=True):
             begins = len(ids) - prefix  # where the row's token 0 would stand
-            for start, end in _trained(row):
-                states += range(begins + start - 1, begins + end - 1)
-                targets += tokens[start:end]
+            for place, weight in enumerate(row.weights()):
+                if weight:
+                    trained.append((begins + place - 1, tokens[place], weight))
             ids += tokens[prefix:]
+            ends.append(len(ids) - 1)
             positions += range(prefix, len(tokens))
             row_lengths += [len(tokens)] * (len(tokens) - prefix)
         return cls(
@@ -89,27 +112,32 @@ class MicroBatch:
             torch.tensor(positions),
             torch.tensor(row_lengths),
             Layout.of(prefix, [len(tokens) - prefix for tokens in whole]),
-            torch.tensor(states),
-            torch.tensor(targets),
+            torch.tensor(ends),
+            torch.tensor([state for state, _, _ in trained], dtype=torch.long),
+            torch.tensor([target for _, target, _ in trained], dtype=torch.long),
+            torch.tensor([weight for _, _, weight in trained], dtype=torch.float32),
+            torch.tensor(labels) if labels else None,
         )
 
     def to(self, device: torch.device) -> "MicroBatch":
         """On a device."""
-        tensors = (self.ids, self.positions, self.row_lengths, self.states, self.targets)
-        ids, positions, row_lengths, states, targets = (tensor.to(device) for tensor in tensors)
-        return MicroBatch(ids, positions, row_lengths, self.layout.to(device), states, targets)
+        moved: dict[str, Any] = {
+            each.name: None if (value := getattr(self, each.name)) is None else value.to(device)
+            for each in fields(self)
+        }
+        return MicroBatch(**moved)
 
 
-def _trained(row: TokenizedExample) -> list[tuple[int, int]]:
-    """(start, end) of what is trained among a row's tokens."""
-    return [*row.earlier, (len(row.prompt), len(row))]
+def _first_state(row: TokenizedExample) -> int:
+    """The first place of a row whose state is under the loss; a head reads the last one."""
+    return next((place - 1 for place, weight in enumerate(row.weights()) if weight), len(row) - 1)
 
 
 def _shared(rows: Sequence[TokenizedExample], whole: Sequence[Sequence[int]]) -> int:
     """Tokens that all rows begin with, up to before the first state under the loss: a loss counts once a row."""
     if len(rows) < 2:
         return 0
-    limit = min(_trained(row)[0][0] for row in rows) - 1
+    limit = min(map(_first_state, rows))
     first, last = min(whole), max(whole)  # what these two share, all share
     return next((place for place in range(limit) if first[place] != last[place]), limit)
 

@@ -1,7 +1,7 @@
-"""The training loop: completion-only loss, computed where the labels are and nowhere else.
+"""The training loop: the loss of what is learned, computed where that is and nowhere else.
 
 The head of a small model costs as much as many of its layers; prompts need no logits, so only the hidden states at
-reply positions are multiplied by it.
+reply positions are multiplied by it. A classification head in its place is that of heads.py.
 """
 
 import math
@@ -15,11 +15,13 @@ from typing import Any, Literal
 import torch
 from bitsandbytes import optim
 from honed.data import TokenizedExample
-from honed.tune import attention
+from honed.tune import heads
+from honed.tune.base import is_encoder
 from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
 from honed.tune.guard import Guard
-from honed.tune.methods import TunedModel, trainable_parameters, virtual_cache, virtual_tokens
+from honed.tune.hidden import hidden_states, layers
+from honed.tune.methods import TunedModel, trainable_parameters
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
@@ -53,7 +55,8 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step did. Losses are in nats per trained token; tokens are real ones, padding not counted."""
+    """What one optimiser step did. Losses are in nats per trained token, of a head per row; tokens are real ones,
+    padding not counted."""
 
     step: int
     total_steps: int
@@ -95,8 +98,7 @@ def run(
     yield from (Step(**step) for step in steps)
     model.train()
     share = shares(model, settings)
-    causal: Any = model.get_base_model()
-    guard = Guard(causal.config.vocab_size, settings.learning_rate, settings.warmup_fraction)
+    guard = Guard(alternatives(model), settings.learning_rate, settings.warmup_fraction)
     for past in steps:
         guard.check(past["step"], past["loss"], past["gradient_norm"])
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
@@ -131,6 +133,12 @@ def run(
     model.eval()
 
 
+def alternatives(model: TunedModel) -> int:
+    """Among how many a model chooses at each prediction: the labels of its head, or all tokens."""
+    head = heads.of(model)
+    return len(head.labels) if head else model.get_base_model().config.vocab_size
+
+
 def total_steps(rows: int, settings: LoopSettings) -> int:
     """Steps of a run over so many training rows, if nothing ends it early."""
     total = max(1, math.ceil(steps_per_epoch(rows, settings.batch_size) * settings.epochs))
@@ -150,34 +158,38 @@ def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -
 @contextmanager
 def recomputed_layers(model: TunedModel, wanted: bool) -> Generator[None]:
     """Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174): within it, if `wanted`, the backward computes each
-    decoder layer again instead of keeping its activations; the same numbers, for a third more time."""
-    causal: Any = model.get_base_model()
-    layers: list[Any] = list(causal.get_decoder().layers) if wanted else []
-    own = [layer.__dict__.get("forward") for layer in layers]  # where a method has put one there
-    for layer in layers:
+    layer again instead of keeping its activations; the same numbers, for a third more time."""
+    found = layers(model) if wanted else []
+    own = [layer.__dict__.get("forward") for layer in found]  # where a method has put one there
+    for layer in found:
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
     try:
         yield
     finally:
-        for layer, forward in zip(layers, own, strict=True):
+        for layer, forward in zip(found, own, strict=True):
             if forward is None:
                 del layer.forward  # the class's again
             else:
                 layer.forward = forward
 
 
-def shares(model: nn.Module, settings: LoopSettings) -> bool:
-    """Whether what rows have in common may be computed once: nothing is drawn for each row anew."""
+def shares(model: TunedModel, settings: LoopSettings) -> bool:
+    """Whether a step may compute what rows have in common once: nothing is drawn for each row anew."""
     dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
-    return not dropout and not settings.noise_alpha
+    return reads_forwards(model) and not dropout and not settings.noise_alpha
+
+
+def reads_forwards(model: TunedModel) -> bool:
+    """Whether what stands behind a token changes nothing for it, so that rows may share what they begin with."""
+    return not is_encoder(model.get_base_model().config)
 
 
 def backward(model: TunedModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
     """Adds the gradients of the mean loss of a batch, one micro-batch after the other, and returns it."""
-    trained = sum(len(part.targets) for part in batch)
+    weight = sum(part.weight for part in batch)
     loss = 0.0
     for part in batch:
-        mean = summed_loss(model, part, settings.label_smoothing, settings.noise_alpha) / trained
+        mean = summed_loss(model, part, settings.label_smoothing, settings.noise_alpha) / weight
         mean.backward()
         loss += mean.item()
     return loss
@@ -201,36 +213,29 @@ def schedule(step: int, total: int, warmup_fraction: float) -> float:
 
 
 def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0.0, noise_alpha: float = 0.0) -> Tensor:
-    """Cross-entropy over the trained tokens of a micro-batch, their sum, in float32.
+    """Σ w · nll over the trained tokens of a micro-batch, or the sum over its labelled rows, in float32; divided by
+    `MicroBatch.weight` it is the mean.
 
     Args:
-        label_smoothing: share of a target's probability that is spread over the vocabulary.
-        noise_alpha: uniform noise up to this / sqrt(tokens of the row · D) on the embeddings (NEFTune: Jain et al.
-            2023, arXiv 2310.05914).
+        label_smoothing: share of a target's probability that is spread over the vocabulary, or over the labels.
+        noise_alpha: see `hidden_states`.
     """
     causal: Any = model.get_base_model()
-    assert causal.config._attn_implementation == attention.NAME, "others know no rows"  # noqa: SLF001 - no getter
     batch = batch.to(next(causal.parameters()).device)
-    embedded = causal.get_input_embeddings()(batch.ids[None])  # [1, N, D]
-    if noise_alpha:
-        reach = noise_alpha / (batch.row_lengths * embedded.shape[-1]).sqrt()  # [N]
-        embedded = embedded + torch.empty_like(embedded).uniform_(-1, 1) * reach[:, None].to(embedded.dtype)
-    hidden = causal.get_decoder()(
-        inputs_embeds=embedded,
-        position_ids=batch.positions[None] + virtual_tokens(model),
-        past_key_values=virtual_cache(model, 1),
-        use_cache=False,
-        **attention.rows_arguments(batch.layout),
-    ).last_hidden_state[0]  # [N, D]
-    head, states, targets = causal.get_output_embeddings(), hidden[batch.states], batch.targets
+    hidden = hidden_states(model, batch, noise_alpha)
+    if batch.labels is not None:
+        scores = heads.scores(model, batch, hidden)
+        return functional.cross_entropy(scores, batch.labels, reduction="sum", label_smoothing=label_smoothing)
+    head, whole = causal.get_output_embeddings(), (hidden[batch.states], batch.targets, batch.weights)
 
-    def summed(part: Tensor, ids: Tensor) -> Tensor:
-        logits = head(part).float()  # [n, V]
-        return functional.cross_entropy(logits, ids, reduction="sum", label_smoothing=label_smoothing)
+    def summed(states: Tensor, ids: Tensor, weights: Tensor) -> Tensor:
+        logits = head(states).float()  # [n, V]
+        losses = functional.cross_entropy(logits, ids, reduction="none", label_smoothing=label_smoothing)
+        return (losses * weights).sum()
 
-    if len(targets) <= _LOGITS_AT_ONCE:
-        return summed(states, targets)
-    parts = zip(states.split(_LOGITS_AT_ONCE), targets.split(_LOGITS_AT_ONCE), strict=True)
+    if len(batch.targets) <= _LOGITS_AT_ONCE:
+        return summed(*whole)
+    parts = zip(*(each.split(_LOGITS_AT_ONCE) for each in whole), strict=True)
     # The backward computes the logits of a part again instead of keeping those of all.
     sums: list[Tensor] = [checkpoint(summed, *part, use_reentrant=False) for part in parts]
     return torch.stack(sums).sum()
@@ -238,9 +243,9 @@ def summed_loss(model: TunedModel, batch: MicroBatch, label_smoothing: float = 0
 
 @torch.inference_mode()
 def evaluate_loss(model: TunedModel, rows: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
-    """Mean loss over the trained tokens of rows, without dropout."""
+    """Mean loss over the trained tokens of rows, by their weights, or over labelled rows, without dropout."""
     model.eval()
-    batches = micro_batches(rows, micro_batch_tokens, share=True)
+    batches = micro_batches(rows, micro_batch_tokens, share=reads_forwards(model))
     total = sum(summed_loss(model, batch).item() for batch in batches)
     model.train()
-    return total / sum(len(batch.targets) for batch in batches)
+    return total / sum(batch.weight for batch in batches)

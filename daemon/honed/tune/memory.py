@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from honed.data import TokenizedExample
 from honed.errors import NoRoom
-from honed.tune import attention
+from honed.tune import base, heads
 from honed.tune.batches import MicroBatch, micro_batches
+from honed.tune.hidden import layers
 from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_layers, shares, summed_loss
 from honed.tune.methods import Settings, TunedModel, attach, virtual_tokens
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM
 
 # Of the sum of all parts: what the allocator keeps free between blocks. Measured: benchmarks/memory.py.
 _SLACK = 1.05
@@ -55,15 +55,17 @@ class Fit:
         )
 
 
-def sketch(folder: Path, dtype: torch.dtype, settings: Settings) -> TunedModel:
-    """The model of an imported folder with its method, on the meta device: every shape, no data."""
-    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+def sketch(folder: Path, dtype: torch.dtype, settings: Settings, labels: Sequence[str] = ()) -> TunedModel:
+    """The model of an imported folder with its method, and a head for `labels` if there are any, on the meta device:
+    every shape, no data."""
     if settings.method in ("pissa", "loftq"):  # they begin with what they find in the weights; PiSSA's rank is twice
         rank = settings.rank * (2 if settings.method == "pissa" else 1)
         settings = replace(settings, method="lora", rank=rank)
     with torch.device("meta"):
-        model: Any = AutoModelForCausalLM.from_config(config, dtype=dtype, attn_implementation=attention.NAME)
-        return attach(model.requires_grad_(False), settings)
+        model = attach(base.outline(folder, dtype), settings)
+        if labels:
+            heads.attach(model, labels)
+        return model
 
 
 def room(most_bytes: int | None) -> Room:
@@ -215,11 +217,11 @@ def _no_room(
 ) -> NoRoom:
     """Says how long a row may be, by halving."""
     longest = max(rows, key=len)
-    whole = longest.prompt + longest.reply
+    whole = longest.ids
     fits, too_long = 1, len(whole)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        row = TokenizedExample(whole[: middle - 1], whole[middle - 1 : middle])
+        row = TokenizedExample(whole[: middle - 1], whole[middle - 1 : middle], label=longest.label)
         need = needed_bytes(model, MicroBatch.of([row], share=False), settings, there.process_bytes)
         fits, too_long = (middle, too_long) if need <= there.device_bytes else (fits, middle)
     advice = (
@@ -258,6 +260,5 @@ def _saved_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings) -
 
 def _layer_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings) -> int:
     """What one layer keeps while it is computed again."""
-    causal: Any = model.get_base_model()
     plain = replace(settings, gradient_checkpointing=False)
-    return _saved_bytes(model, batch, plain) // len(causal.get_decoder().layers)
+    return _saved_bytes(model, batch, plain) // len(layers(model))

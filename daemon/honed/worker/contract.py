@@ -100,10 +100,14 @@ class CheckTemplateWork(Work):
 
 @dataclass(frozen=True)
 class ImportWork(Work):
-    """Check a model folder or GGUF file, convert it, and build the base's serving graph."""
+    """Check a model folder or GGUF file, convert it, and build the base's serving graph.
+
+    Of an encoder, which has none, its result holds the model alone. `serving_export` is the graph's name.
+    """
 
     kind: ClassVar[str] = "import_model"
     source: str
+    serving_export: str
     expected_sha256: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -142,6 +146,7 @@ class TuneWork(Work):
     label_smoothing: float
     noise_alpha: float
     patience: int | None
+    objective: Literal["completion", "all_tokens", "classification"]
     few_shot: int | None
     evaluate: bool
     model_name: str

@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Prepared, Renderer
+from honed.data import Prepared, Renderer, load_renderer
 from honed.data.serving_template import TEMPLATE_FILE
 from honed.evaluate import Who
 from honed.serve.predict import GraphPredictor
 from honed.tune import base, methods
+from honed.tune.heads import HEAD_FILE, HeadPredictor
 from honed.tune.predict import TorchPredictor
 from honed.worker import tuned
 from honed.worker.contract import EvaluateWork
@@ -43,7 +44,14 @@ def run(work: EvaluateWork, output: Path, report: Report) -> dict[str, Any]:
         manifest.verify(_folder(subject))
         is_tuned = _is_tuned(subject)
         shots = [] if is_tuned or subject["export"] else work.shots
-        evaluation.check(subject["name"], _renderer(subject), _context_length(subject), tuned=is_tuned, shots=shots)
+        evaluation.check(
+            subject["name"],
+            _renderer(subject),
+            _context_length(subject),
+            tuned=is_tuned,
+            head=_has_head(subject),
+            shots=shots,
+        )
     for subject in work.subjects:
         report.phase(f"loading {subject['name']}")
         _ask(work, subject, evaluation)
@@ -57,10 +65,11 @@ def _ask(work: EvaluateWork, subject: Subject, evaluation: Evaluation) -> None:
         evaluation.asked(_served(subject), renderer, who)
     elif subject["adapter"]:
         model = tuned.load(model_folder, _folder(subject), renderer, base.compute_dtype())
-        predictor = TorchPredictor(model)
+        predictor = HeadPredictor(model) if _has_head(subject) else TorchPredictor(model)
         who = Who(name, name, f"torch {base.name(predictor.dtype)}", tuned=True)
         evaluation.asked(predictor, renderer, who)
-        evaluation.forgetting(model, renderer, name)
+        if not _has_head(subject):
+            evaluation.forgetting(model, renderer, name)
     else:
         predictor = TorchPredictor(base.load_to_tune(model_folder, base.compute_dtype()))
         models = sum(not (each["adapter"] or each["export"]) for each in work.subjects)
@@ -73,12 +82,16 @@ def _folder(subject: Subject) -> Path:
 
 
 def _renderer(subject: Subject) -> Renderer:
-    return Renderer.load(Path(subject["export"] or subject["model"]))
+    return load_renderer(Path(subject["export"] or subject["model"]))
 
 
 def _is_tuned(subject: Subject) -> bool:
     """Whether it is an adapter or an export of one; the export of a bare base has no template."""
     return bool(subject["adapter"] or (subject["export"] and (_folder(subject) / TEMPLATE_FILE).exists()))
+
+
+def _has_head(subject: Subject) -> bool:
+    return bool(subject["adapter"]) and (_folder(subject) / HEAD_FILE).exists()
 
 
 def _context_length(subject: Subject) -> int:

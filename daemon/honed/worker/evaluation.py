@@ -15,6 +15,7 @@ from honed.data import Example, Prepared, Renderer, SimilarShots, choose_shots
 from honed.errors import InvalidInput
 from honed.evaluate import (
     GENERAL_TEXT,
+    Classifier,
     Evidence,
     Forgetting,
     Latency,
@@ -99,14 +100,28 @@ class Evaluation:
         )
 
     def check(
-        self, name: str, renderer: Renderer, context_length: int, *, tuned: bool, shots: Sequence[int] = ()
+        self,
+        name: str,
+        renderer: Renderer,
+        context_length: int,
+        *,
+        tuned: bool,
+        head: bool = False,
+        shots: Sequence[int] = (),
     ) -> None:
         """Makes sure that all a subject will be asked fits its context, and that its `shots` can be chosen among.
+
+        Args:
+            head: whether it reads the prompts with a classification head, and is asked for nothing else.
 
         Raises:
             InvalidInput: it does not, or there are too few training rows.
         """
         rows = self.evidence.examples
+        if head:
+            lengths = list(map(len, self._prompts(renderer, rows, tuned=True)))
+            require_fit(f"test row(s), as {name} reads them,", lengths, context_length)
+            return
         replies = self._replies(renderer, rows)
         longest = [len(reply) for reply in replies]
         if self._data.shape == "preference":
@@ -161,7 +176,7 @@ class Evaluation:
         if any(shown):
             self._ask(predictor, renderer, Who(f"{name} {count}-shot", resource, runtime, tuned=False), prompts)
 
-    def asked(self, predictor: Predictor, renderer: Renderer, who: Who) -> None:
+    def asked(self, predictor: Predictor | Classifier, renderer: Renderer, who: Who) -> None:
         """Asks a tuned model as it was tuned, an untuned one zero-shot."""
         self._ask(predictor, renderer, who, self._prompts(renderer, self.evidence.examples, tuned=who.tuned))
 
@@ -206,7 +221,7 @@ class Evaluation:
         }
         return {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}
 
-    def _ask(self, predictor: Predictor, renderer: Renderer, who: Who, prompts: Tokens) -> None:
+    def _ask(self, predictor: Predictor | Classifier, renderer: Renderer, who: Who, prompts: Tokens) -> None:
         """Every way of asking that the task has."""
         for result in self._results(predictor, renderer, who, self.evidence.examples, prompts):
             sliced = result.sliced(self.evidence.examples, self._columns, self.evidence.seed)
@@ -216,9 +231,15 @@ class Evaluation:
                 self._report.log(f"{sliced.cut_answers} of {len(prompts)} answers of {who.name} were cut.")
 
     def _results(
-        self, predictor: Predictor, renderer: Renderer, who: Who, rows: Sequence[Example], prompts: Tokens
+        self, predictor: Predictor | Classifier, renderer: Renderer, who: Who, rows: Sequence[Example], prompts: Tokens
     ) -> list[Result]:
-        seed, replies = self.evidence.seed, self._replies(renderer, rows)
+        seed = self.evidence.seed
+        if isinstance(predictor, Classifier):
+            self._report.phase(f"asking {who.name}")
+            expected, labels = [row.reply for row in rows], self._data.labels
+            scores = predictor.classify(prompts, labels, self._report.rows())
+            return [of_likelihoods(who, expected, scores, labels, [1] * len(labels), seed)]
+        replies = self._replies(renderer, rows)
         tokens = [len(reply) for reply in replies]
 
         def read(replies: Tokens) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Renderer
+from honed.data import load_renderer
 from honed.errors import InvalidInput
 from honed.evaluate import PROBE
 from honed.export import build
@@ -24,7 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def run(work: ImportWork, output: Path, report: Report) -> dict[str, Any]:
-    """Writes output/model and output/export."""
+    """Writes output/model and, but for an encoder, output/export."""
     report.phase("checking files")
     files = model_folder.source_files(Path(work.source))
     digests = {path.name: manifest.file_sha256(path) for path in files}
@@ -40,7 +40,7 @@ def run(work: ImportWork, output: Path, report: Report) -> dict[str, Any]:
         model_folder.check(files)
         model_folder.take_over(files, folder)
     config = model_folder.load_config(folder)
-    renderer = Renderer.load(folder)
+    renderer = load_renderer(folder)
     parameters = model_folder.check_shapes(folder, config)
     model_manifest = manifest.write(folder)
     facts = model_folder.facts(config) | {
@@ -49,6 +49,11 @@ def run(work: ImportWork, output: Path, report: Report) -> dict[str, Any]:
         "parameters": parameters,
         "conversion_error": error or 0.0,
     }
+    if base.is_encoder(config):
+        report.log(
+            f"An encoder ({config.model_type}) writes no text, so there is no serving graph; tune it to classify."
+        )
+        return {"model": _made(model_manifest, facts | {"serving_export": ""})}
     report.phase("building the serving graph")
     export = output / "export"
     export.mkdir()
@@ -63,7 +68,7 @@ def run(work: ImportWork, output: Path, report: Report) -> dict[str, Any]:
     )
     export_manifest = manifest.write(export)
     return {
-        "model": _made(model_manifest, facts),
+        "model": _made(model_manifest, facts | {"serving_export": work.serving_export}),
         "export": _made(export_manifest, {"format": "onnx-int8", "parity": measured}),
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from honed import manifest
-from honed.data import Renderer, Template
+from honed.data import Template, load_renderer
 from honed.data.intake import Intake, IntakeModel
 from honed.data.reader import Wanted
 from honed.worker.contract import IngestWork
@@ -42,4 +42,4 @@ def _model(work: IngestWork) -> IntakeModel | None:
         return None
     folder = Path(work.model)
     context_length = json.loads((folder / "config.json").read_text("utf-8"))["max_position_embeddings"]
-    return IntakeModel(work.model_name, Renderer.load(folder), context_length, work.long_rows)
+    return IntakeModel(work.model_name, load_renderer(folder), context_length, work.long_rows)

@@ -10,14 +10,13 @@ from typing import Any, cast
 
 import torch
 from gguf import GGUFReader
+from honed.architectures import DECODERS, ENCODERS
 from honed.errors import HonedError, InvalidInput
 from optimum.utils import NormalizedConfigManager
 from safetensors import SafetensorError, safe_open
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, PretrainedConfig
 
-# Families whose forward is decoder, then head, with nothing in between (no soft cap, no scaling of the logits), and
-# that the model builder and the tests of this project cover.
-ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
+ARCHITECTURES = (*DECODERS, *ENCODERS)
 _GGUF_ARCHITECTURES = ("llama",)
 
 _PICKLED = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npy", ".npz", ".joblib"}
@@ -155,7 +154,11 @@ def check_shapes(folder: Path, config: PretrainedConfig) -> int:
     """
     try:
         with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config)
+            model: Any = (
+                AutoModel.from_config(config, add_pooling_layer=False)
+                if config.model_type in ENCODERS
+                else AutoModelForCausalLM.from_config(config)
+            )
     except Exception as error:  # noqa: BLE001 - transformers raises what it likes on a bad config
         raise InvalidInput(
             f"config.json does not describe a model that can be built: {error}",
@@ -168,10 +171,12 @@ def check_shapes(folder: Path, config: PretrainedConfig) -> int:
         expected = tuple(tensor.shape)
         if name not in found and name in tied:
             continue
-        if found.get(name) != expected:
+        # A checkpoint of a whole task's model has the encoder below its prefix ("bert.").
+        shape = found.get(name, found.get(f"{model.base_model_prefix}.{name}"))
+        if shape != expected:
             raise InvalidInput(
                 f"config.json promises the tensor {name} with shape {expected}; the weights have "
-                f"{found.get(name, 'no such tensor')}. The configuration does not belong to these weights.",
+                f"{shape or 'no such tensor'}. The configuration does not belong to these weights.",
                 reason="MODEL_SHAPES_WRONG",
                 tensor=name,
             )

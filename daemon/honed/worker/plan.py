@@ -6,13 +6,13 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Prepared, Renderer
+from honed.data import Prepared, load_renderer
 from honed.tune import base, memory
 from honed.tune.loop import total_steps
 from honed.worker.contract import PlanWork, TuneWork
 from honed.worker.evaluation import require_fit
 from honed.worker.report import Report
-from honed.worker.tune import hold_out, loop_settings, method_settings
+from honed.worker.tune import hold_out, labels, learned, loop_settings, method_settings
 
 _MEASURED_TOKENS = 256
 _SHARE_OF_PEAK = 0.7  # of the speed of one large product; measured: docs/benchmarks.md
@@ -30,11 +30,14 @@ def run(work: PlanWork, output: Path, report: Report) -> dict[str, Any]:  # noqa
     model_folder = Path(tune.model)
     manifest.verify(model_folder)
     manifest.verify(Path(tune.dataset))
-    renderer = Renderer.load(model_folder)
+    renderer = load_renderer(model_folder)
     dtype = base.compute_dtype()
-    model = memory.sketch(model_folder, dtype, method_settings(tune))
     data = Prepared.load(Path(tune.dataset))
-    train, validation = map(renderer.examples, hold_out(data.train, tune.validation_fraction, tune.seed))
+    model = memory.sketch(model_folder, dtype, method_settings(tune), labels(tune, data))
+    train, validation = (
+        learned(tune, data, examples, renderer.examples(examples))
+        for examples in hold_out(data.train, tune.validation_fraction, tune.seed)
+    )
     config: Any = model.get_base_model().config
     virtual = tune.virtual_tokens or 0
     require_fit(

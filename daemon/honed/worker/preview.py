@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from honed.data import Prepared, Renderer, TokenizedExample
+from honed.data import Prepared, Renderer, TokenizedExample, load_renderer
 from honed.data.batches import batches, characters
 from honed.data.lengths import Lengths, distribution
 from honed.worker.contract import PreviewWork
@@ -15,7 +15,7 @@ _TOKEN_BYTES = 12  # on the wire, beside its text
 
 def run(work: PreviewWork, output: Path, report: Report) -> dict[str, Any]:  # noqa: ARG001 - the handlers' signature
     """Tokens of the first rows, fewer than asked for where these are too many for one answer; the lengths of all."""
-    renderer = Renderer.load(Path(work.model))
+    renderer = load_renderer(Path(work.model))
     lengths = Lengths()
     trained = 0
     shown: list[dict[str, Any]] = []
@@ -35,10 +35,7 @@ def run(work: PreviewWork, output: Path, report: Report) -> dict[str, Any]:  # n
 
 
 def _tokens(renderer: Renderer, row: TokenizedExample) -> list[dict[str, Any]]:
-    trained = [False] * len(row.prompt) + [True] * len(row.reply)
-    for start, end in row.earlier:
-        trained[start:end] = [True] * (end - start)
     return [
-        {"id": token, "text": renderer.token_text(token), "trained": flag}
-        for token, flag in zip((*row.prompt, *row.reply), trained, strict=True)
+        {"id": token, "text": renderer.token_text(token), "trained": weight > 0}
+        for token, weight in zip(row.ids, row.weights(), strict=True)
     ]

@@ -17,12 +17,12 @@ from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample
+from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens, load_renderer
 from honed.data.augment import augment
 from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, checkpoint, memory, methods
+from honed.tune import base, checkpoint, heads, memory, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.guard import Diverged
 from honed.tune.loop import LoopSettings, Step
@@ -109,8 +109,12 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     for folder in (work.dataset, *([work.adapter] if work.adapter else ()), *(each["folder"] for each in work.replay)):
         manifest.verify(Path(folder))
     data = Prepared.load(Path(work.dataset))
-    renderer = Renderer.load(model_folder)
+    renderer = load_renderer(model_folder)
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
+
+    classifies = bool(labels(work, data))
+    if classifies:
+        report.log("The adapter will read labels off a classification head; such an adapter cannot be exported yet.")
 
     report.phase("loading the base")
     dtype = base.compute_dtype()
@@ -121,7 +125,9 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     virtual = work.virtual_tokens or 0
     context_length: int = model.config.max_position_embeddings
-    train, validation = renderer.examples(train_examples), renderer.examples(validation_examples)
+    train, validation = (
+        learned(work, data, examples, renderer.examples(examples)) for examples in (train_examples, validation_examples)
+    )
     what = f"training row(s), with {virtual} virtual tokens before them," if virtual else "training row(s)"
     require_fit(what, [virtual + len(row) for row in (*train, *validation)], context_length)
     if needs_validation and not validation:
@@ -132,9 +138,13 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
             rows=len(train),
         )
     evaluation = _evaluation(work, data, report) if work.evaluate else None
+    encoder = base.is_encoder(model.config)
     if evaluation:
-        evaluation.check("the base", renderer, context_length, tuned=False)
-        evaluation.check("the adapter", renderer, context_length - virtual, tuned=True)
+        if encoder:
+            report.log("An encoder cannot be asked before it is tuned, so there is nothing to compare with.")
+        else:
+            evaluation.check("the base", renderer, context_length, tuned=False)
+        evaluation.check("the adapter", renderer, context_length - virtual, tuned=True, head=classifies)
     kept_folder = output.parent / CHECKPOINTS_FOLDER
     kept = Kept.load(kept_folder)
     if kept is None:
@@ -144,7 +154,7 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
             for kind, example in _augmented(work, data, train_examples, TorchPredictor(model), renderer, report)
             if example.messages not in known and _fits(example, renderer, context_length - virtual)
         ]
-        if evaluation:
+        if evaluation and not encoder:
             shots = [] if work.few_shot is None else [work.few_shot]
             evaluation.untuned(TorchPredictor(model), renderer, work.model_name, shots, "per_label")
         kept = Kept(added, evaluation.kept() if evaluation else {})
@@ -154,10 +164,11 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     kinds = dict(Counter(kind for kind, _ in kept.added))
     if work.augmentation:
         report.log(f"Changed copies added to {len(train_examples)} training rows: {kinds or 'none'}.")
-    train += renderer.examples([example for _, example in kept.added])
+    copies = [example for _, example in kept.added]
+    train += learned(work, data, copies, renderer.examples(copies))
     replayed = _replayed(work, len(train), (*validation_examples, *data.test), report)
     for name, examples in replayed.items():
-        rows = renderer.examples(examples)
+        rows = learned(work, data, examples, renderer.examples(examples))
         require_fit(f"row(s) replayed of {name}", list(map(len, rows)), context_length - virtual)
         train += rows
     longest = max(map(len, (*train, *validation)))
@@ -185,12 +196,14 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
 
 
 def attach(work: TuneWork, ready: Ready, report: Report) -> methods.TunedModel:
-    """Adds adapters to the base: fresh ones, or with the values of those to go on from.
+    """Adds adapters to the base: fresh ones, or with the values of those to go on from; and a head to learn labels.
 
     Raises:
         WrongState: those were trained with something else.
     """
     adapted = methods.attach(ready.model, method_settings(work), ready.original)
+    if known := labels(work, ready.data):
+        heads.attach(adapted, known)
     if work.adapter:
         Contract.load(Path(work.adapter)).require(ready.contract)
         lora.fill(adapted, lora.values(Path(work.adapter)))
@@ -221,10 +234,12 @@ def finish(
     replayed_rows = {name: len(examples) for name, examples in ready.replayed.items()}
     made_report: dict[str, Any] = {}
     if evaluation:
-        predictor = TorchPredictor(adapted)
+        classifies = heads.of(adapted) is not None
+        predictor = heads.HeadPredictor(adapted) if classifies else TorchPredictor(adapted)
         who = Who("tuned", work.adapter_name, f"torch {base.name(predictor.dtype)}", tuned=True)
         evaluation.asked(predictor, renderer, who)
-        evaluation.forgetting(adapted, renderer, "tuned")
+        if not classifies:
+            evaluation.forgetting(adapted, renderer, "tuned")
         evaluation.evidence.training = {
             "steps": [_shown(step) for step in steps],
             "summary": summary,
@@ -237,6 +252,7 @@ def finish(
     folder = output / "adapter"
     folder.mkdir()
     methods.save(adapted, work.method, folder, weights_digest(Path(work.model)))
+    heads.save(adapted, folder)
     ready.contract.save(folder)
     ServingTemplate(ready.data.template).save(folder)
     made = manifest.write(folder)
@@ -246,6 +262,7 @@ def finish(
         "evaluations": [result.summary() for result in evaluation.evidence.results] if evaluation else [],
         "augmented_rows": ready.copies,
         "replayed_rows": replayed_rows,
+        "labels": labels(work, ready.data),
     }
     return {"adapter": {"digest": made.digest, "size_bytes": made.size_bytes, "facts": facts}} | made_report
 
@@ -320,7 +337,7 @@ def admit(
     settings = loop_settings(work)
     if not checkpoints.in_force:
         report.phase("trying the largest step")
-        sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work))
+        sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work), labels(work, ready.data))
         rows = (*ready.train, *ready.validation)
         fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
         fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
@@ -351,6 +368,24 @@ def loop_settings(work: TuneWork) -> LoopSettings:
             "gradient_checkpointing": work.gradient_checkpointing or False,
         }
     )
+
+
+def labels(work: TuneWork, data: Prepared) -> list[str]:
+    """Those of the head that the work trains; none without one."""
+    return list(data.labels) if work.objective == "classification" else []
+
+
+def learned(
+    work: TuneWork, data: Prepared, examples: Sequence[Example], rows: Sequence[TokenizedExample]
+) -> list[TokenizedExample]:
+    """The tokenised rows of examples as the objective learns them."""
+    if known := labels(work, data):
+        numbers = {label: number for number, label in enumerate(known)}
+        return [
+            TokenizedExample(row.prompt, (), label=numbers[example.reply])
+            for example, row in zip(examples, rows, strict=True)
+        ]
+    return list(map(all_tokens, rows)) if work.objective == "all_tokens" else list(rows)
 
 
 def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from honed import manifest
 from honed.data import Renderer
-from honed.tune import base, methods
+from honed.tune import base, heads, methods
 from honed.worker.adapter_contract import Contract
 
 
 def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dtype) -> methods.TunedModel:
-    """Loads a tuned model that computes in `dtype`.
+    """Loads a tuned model that computes in `dtype`, with its classification head if it has one.
 
     Raises:
         InvalidInput: a file of the base or the adapter was changed.
@@ -22,4 +22,6 @@ def load(model_folder: Path, adapter: Path, renderer: Renderer, dtype: torch.dty
     model = base.load_to_tune(model_folder, dtype)
     digest = base.quantize_linears(model, contract.base_precision, keep_dequantized=True)
     contract.require(Contract.of(model_folder, contract.base_precision, digest, renderer))
-    return methods.load(model, adapter)
+    adapted = methods.load(model, adapter)
+    heads.load(adapted, adapter)
+    return adapted

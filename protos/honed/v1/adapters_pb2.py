@@ -29,7 +29,7 @@ from honed.v1 import jobs_pb2 as honed_dot_v1_dot_jobs__pb2
 from honed.v1 import types_pb2 as honed_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17honed/v1/adapters.proto\x12\x08honed.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13honed/v1/jobs.proto\x1a\x14honed/v1/types.proto\"\x97\x05\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.honed.v1.TuneSpec\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12$\n\x08\x63ontract\x18\n \x01(\x0b\x32\x12.honed.v1.Contract\x12+\n\x08training\x18\x0b \x01(\x0b\x32\x19.honed.v1.TrainingSummary\x12)\n\x0b\x65valuations\x18\x0c \x03(\x0b\x32\x14.honed.v1.Evaluation\x12\x0e\n\x06report\x18\r \x01(\t\x12<\n\x0e\x61ugmented_rows\x18\x0e \x03(\x0b\x32$.honed.v1.Adapter.AugmentedRowsEntry\x12\x0f\n\x07sources\x18\x0f \x03(\t\x12&\n\x07\x63ombine\x18\x10 \x01(\x0b\x32\x15.honed.v1.CombineSpec\x12:\n\rreplayed_rows\x18\x15 \x03(\x0b\x32#.honed.v1.Adapter.ReplayedRowsEntry\x12\x1f\n\x06trials\x18\x11 \x03(\x0b\x32\x0f.honed.v1.Trial\x1a\x34\n\x12\x41ugmentedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x33\n\x11ReplayedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"s\n\x08\x43ontract\x12\x0f\n\x07weights\x18\x01 \x01(\t\x12\x19\n\x11quantised_weights\x18\x02 \x01(\t\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12\x15\n\rchat_template\x18\x04 \x01(\t\x12\x11\n\tmask_rule\x18\x05 \x01(\t\"\x89\x02\n\x0fTrainingSummary\x12\r\n\x05steps\x18\x01 \x01(\x05\x12\x0e\n\x06tokens\x18\x02 \x01(\x03\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0ctokens_per_s\x18\x04 \x01(\x01\x12\x16\n\x0epeak_rss_bytes\x18\x05 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x06 \x01(\x03\x12\x12\n\nfinal_loss\x18\x07 \x01(\x01\x12\x1c\n\x0fvalidation_loss\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10model_parameters\x18\t \x01(\x03\x42\x12\n\x10_validation_loss\"!\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListAdaptersResponse\x12#\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x11.honed.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xe6\x01\n\x0e\x41\x64\x61pterService\x12<\n\nGetAdapter\x12\x1b.honed.v1.GetAdapterRequest\x1a\x11.honed.v1.Adapter\x12M\n\x0cListAdapters\x12\x1d.honed.v1.ListAdaptersRequest\x1a\x1e.honed.v1.ListAdaptersResponse\x12G\n\rDeleteAdapter\x12\x1e.honed.v1.DeleteAdapterRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17honed/v1/adapters.proto\x12\x08honed.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13honed/v1/jobs.proto\x1a\x14honed/v1/types.proto\"\xa7\x05\n\x07\x41\x64\x61pter\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05owner\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03job\x18\x04 \x01(\t\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x06 \x01(\t\x12 \n\x04spec\x18\x07 \x01(\x0b\x32\x12.honed.v1.TuneSpec\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\x12\x12\n\nsize_bytes\x18\t \x01(\x03\x12$\n\x08\x63ontract\x18\n \x01(\x0b\x32\x12.honed.v1.Contract\x12+\n\x08training\x18\x0b \x01(\x0b\x32\x19.honed.v1.TrainingSummary\x12)\n\x0b\x65valuations\x18\x0c \x03(\x0b\x32\x14.honed.v1.Evaluation\x12\x0e\n\x06report\x18\r \x01(\t\x12<\n\x0e\x61ugmented_rows\x18\x0e \x03(\x0b\x32$.honed.v1.Adapter.AugmentedRowsEntry\x12\x0f\n\x07sources\x18\x0f \x03(\t\x12&\n\x07\x63ombine\x18\x10 \x01(\x0b\x32\x15.honed.v1.CombineSpec\x12:\n\rreplayed_rows\x18\x15 \x03(\x0b\x32#.honed.v1.Adapter.ReplayedRowsEntry\x12\x0e\n\x06labels\x18\x12 \x03(\t\x12\x1f\n\x06trials\x18\x11 \x03(\x0b\x32\x0f.honed.v1.Trial\x1a\x34\n\x12\x41ugmentedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x1a\x33\n\x11ReplayedRowsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"s\n\x08\x43ontract\x12\x0f\n\x07weights\x18\x01 \x01(\t\x12\x19\n\x11quantised_weights\x18\x02 \x01(\t\x12\x11\n\ttokenizer\x18\x03 \x01(\t\x12\x15\n\rchat_template\x18\x04 \x01(\t\x12\x11\n\tmask_rule\x18\x05 \x01(\t\"\x89\x02\n\x0fTrainingSummary\x12\r\n\x05steps\x18\x01 \x01(\x05\x12\x0e\n\x06tokens\x18\x02 \x01(\x03\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0ctokens_per_s\x18\x04 \x01(\x01\x12\x16\n\x0epeak_rss_bytes\x18\x05 \x01(\x03\x12\x1c\n\x14trainable_parameters\x18\x06 \x01(\x03\x12\x12\n\nfinal_loss\x18\x07 \x01(\x01\x12\x1c\n\x0fvalidation_loss\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10model_parameters\x18\t \x01(\x03\x42\x12\n\x10_validation_loss\"!\n\x11GetAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"<\n\x13ListAdaptersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"T\n\x14ListAdaptersResponse\x12#\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32\x11.honed.v1.Adapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x14\x44\x65leteAdapterRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xe6\x01\n\x0e\x41\x64\x61pterService\x12<\n\nGetAdapter\x12\x1b.honed.v1.GetAdapterRequest\x1a\x11.honed.v1.Adapter\x12M\n\x0cListAdapters\x12\x1d.honed.v1.ListAdaptersRequest\x1a\x1e.honed.v1.ListAdaptersResponse\x12G\n\rDeleteAdapter\x12\x1e.honed.v1.DeleteAdapterRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,23 +41,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADAPTER_REPLAYEDROWSENTRY']._loaded_options = None
   _globals['_ADAPTER_REPLAYEDROWSENTRY']._serialized_options = b'8\001'
   _globals['_ADAPTER']._serialized_start=175
-  _globals['_ADAPTER']._serialized_end=838
-  _globals['_ADAPTER_AUGMENTEDROWSENTRY']._serialized_start=733
-  _globals['_ADAPTER_AUGMENTEDROWSENTRY']._serialized_end=785
-  _globals['_ADAPTER_REPLAYEDROWSENTRY']._serialized_start=787
-  _globals['_ADAPTER_REPLAYEDROWSENTRY']._serialized_end=838
-  _globals['_CONTRACT']._serialized_start=840
-  _globals['_CONTRACT']._serialized_end=955
-  _globals['_TRAININGSUMMARY']._serialized_start=958
-  _globals['_TRAININGSUMMARY']._serialized_end=1223
-  _globals['_GETADAPTERREQUEST']._serialized_start=1225
-  _globals['_GETADAPTERREQUEST']._serialized_end=1258
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=1260
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=1320
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1322
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1406
-  _globals['_DELETEADAPTERREQUEST']._serialized_start=1408
-  _globals['_DELETEADAPTERREQUEST']._serialized_end=1444
-  _globals['_ADAPTERSERVICE']._serialized_start=1447
-  _globals['_ADAPTERSERVICE']._serialized_end=1677
+  _globals['_ADAPTER']._serialized_end=854
+  _globals['_ADAPTER_AUGMENTEDROWSENTRY']._serialized_start=749
+  _globals['_ADAPTER_AUGMENTEDROWSENTRY']._serialized_end=801
+  _globals['_ADAPTER_REPLAYEDROWSENTRY']._serialized_start=803
+  _globals['_ADAPTER_REPLAYEDROWSENTRY']._serialized_end=854
+  _globals['_CONTRACT']._serialized_start=856
+  _globals['_CONTRACT']._serialized_end=971
+  _globals['_TRAININGSUMMARY']._serialized_start=974
+  _globals['_TRAININGSUMMARY']._serialized_end=1239
+  _globals['_GETADAPTERREQUEST']._serialized_start=1241
+  _globals['_GETADAPTERREQUEST']._serialized_end=1274
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=1276
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=1336
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=1338
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=1422
+  _globals['_DELETEADAPTERREQUEST']._serialized_start=1424
+  _globals['_DELETEADAPTERREQUEST']._serialized_end=1460
+  _globals['_ADAPTERSERVICE']._serialized_start=1463
+  _globals['_ADAPTERSERVICE']._serialized_end=1693
 # @@protoc_insertion_point(module_scope)

@@ -14,7 +14,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Adapter(_message.Message):
-    __slots__ = ("name", "owner", "create_time", "job", "model", "dataset", "spec", "digest", "size_bytes", "contract", "training", "evaluations", "report", "augmented_rows", "sources", "combine", "replayed_rows", "trials")
+    __slots__ = ("name", "owner", "create_time", "job", "model", "dataset", "spec", "digest", "size_bytes", "contract", "training", "evaluations", "report", "augmented_rows", "sources", "combine", "replayed_rows", "labels", "trials")
     class AugmentedRowsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +46,7 @@ class Adapter(_message.Message):
     SOURCES_FIELD_NUMBER: _ClassVar[int]
     COMBINE_FIELD_NUMBER: _ClassVar[int]
     REPLAYED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
     TRIALS_FIELD_NUMBER: _ClassVar[int]
     name: str
     owner: str
@@ -64,8 +65,9 @@ class Adapter(_message.Message):
     sources: _containers.RepeatedScalarFieldContainer[str]
     combine: _jobs_pb2.CombineSpec
     replayed_rows: _containers.ScalarMap[str, int]
+    labels: _containers.RepeatedScalarFieldContainer[str]
     trials: _containers.RepeatedCompositeFieldContainer[_jobs_pb2.Trial]
-    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., spec: _Optional[_Union[_jobs_pb2.TuneSpec, _Mapping]] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., contract: _Optional[_Union[Contract, _Mapping]] = ..., training: _Optional[_Union[TrainingSummary, _Mapping]] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., report: _Optional[str] = ..., augmented_rows: _Optional[_Mapping[str, int]] = ..., sources: _Optional[_Iterable[str]] = ..., combine: _Optional[_Union[_jobs_pb2.CombineSpec, _Mapping]] = ..., replayed_rows: _Optional[_Mapping[str, int]] = ..., trials: _Optional[_Iterable[_Union[_jobs_pb2.Trial, _Mapping]]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., owner: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., job: _Optional[str] = ..., model: _Optional[str] = ..., dataset: _Optional[str] = ..., spec: _Optional[_Union[_jobs_pb2.TuneSpec, _Mapping]] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., contract: _Optional[_Union[Contract, _Mapping]] = ..., training: _Optional[_Union[TrainingSummary, _Mapping]] = ..., evaluations: _Optional[_Iterable[_Union[_types_pb2.Evaluation, _Mapping]]] = ..., report: _Optional[str] = ..., augmented_rows: _Optional[_Mapping[str, int]] = ..., sources: _Optional[_Iterable[str]] = ..., combine: _Optional[_Union[_jobs_pb2.CombineSpec, _Mapping]] = ..., replayed_rows: _Optional[_Mapping[str, int]] = ..., labels: _Optional[_Iterable[str]] = ..., trials: _Optional[_Iterable[_Union[_jobs_pb2.Trial, _Mapping]]] = ...) -> None: ...
 
 class Contract(_message.Message):
     __slots__ = ("weights", "quantised_weights", "tokenizer", "chat_template", "mask_rule")

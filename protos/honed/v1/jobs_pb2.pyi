@@ -19,6 +19,13 @@ class BasePrecision(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BASE_PRECISION_NF4: _ClassVar[BasePrecision]
     BASE_PRECISION_BF16: _ClassVar[BasePrecision]
 
+class Objective(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OBJECTIVE_UNSPECIFIED: _ClassVar[Objective]
+    OBJECTIVE_COMPLETION: _ClassVar[Objective]
+    OBJECTIVE_ALL_TOKENS: _ClassVar[Objective]
+    OBJECTIVE_CLASSIFICATION: _ClassVar[Objective]
+
 class Method(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     METHOD_UNSPECIFIED: _ClassVar[Method]
@@ -72,6 +79,10 @@ class ExportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BASE_PRECISION_UNSPECIFIED: BasePrecision
 BASE_PRECISION_NF4: BasePrecision
 BASE_PRECISION_BF16: BasePrecision
+OBJECTIVE_UNSPECIFIED: Objective
+OBJECTIVE_COMPLETION: Objective
+OBJECTIVE_ALL_TOKENS: Objective
+OBJECTIVE_CLASSIFICATION: Objective
 METHOD_UNSPECIFIED: Method
 METHOD_LORA: Method
 METHOD_RSLORA: Method
@@ -194,7 +205,7 @@ class ImportModelSpec(_message.Message):
     def __init__(self, model_id: _Optional[str] = ..., source: _Optional[str] = ...) -> None: ...
 
 class TuneSpec(_message.Message):
-    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "method", "target_modules", "virtual_tokens", "block_size", "width", "adapter", "replay_datasets", "replay_fraction", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
+    __slots__ = ("model", "dataset", "adapter_id", "base_precision", "rank", "alpha", "dropout", "learning_rate", "epochs", "max_steps", "batch_size", "warmup_fraction", "max_gradient_norm", "weight_decay", "seed", "validation_fraction", "few_shot", "skip_evaluation", "max_evaluation_rows", "earlier_datasets", "augmentation", "label_smoothing", "noise_alpha", "patience", "method", "target_modules", "virtual_tokens", "block_size", "width", "objective", "adapter", "replay_datasets", "replay_fraction", "micro_batch_tokens", "gradient_checkpointing", "optimizer")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -224,6 +235,7 @@ class TuneSpec(_message.Message):
     VIRTUAL_TOKENS_FIELD_NUMBER: _ClassVar[int]
     BLOCK_SIZE_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
+    OBJECTIVE_FIELD_NUMBER: _ClassVar[int]
     ADAPTER_FIELD_NUMBER: _ClassVar[int]
     REPLAY_DATASETS_FIELD_NUMBER: _ClassVar[int]
     REPLAY_FRACTION_FIELD_NUMBER: _ClassVar[int]
@@ -259,13 +271,14 @@ class TuneSpec(_message.Message):
     virtual_tokens: int
     block_size: int
     width: int
+    objective: Objective
     adapter: str
     replay_datasets: _containers.RepeatedScalarFieldContainer[str]
     replay_fraction: float
     micro_batch_tokens: int
     gradient_checkpointing: bool
     optimizer: Optimizer
-    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., method: _Optional[_Union[Method, str]] = ..., target_modules: _Optional[_Iterable[str]] = ..., virtual_tokens: _Optional[int] = ..., block_size: _Optional[int] = ..., width: _Optional[int] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., dataset: _Optional[str] = ..., adapter_id: _Optional[str] = ..., base_precision: _Optional[_Union[BasePrecision, str]] = ..., rank: _Optional[int] = ..., alpha: _Optional[float] = ..., dropout: _Optional[float] = ..., learning_rate: _Optional[float] = ..., epochs: _Optional[float] = ..., max_steps: _Optional[int] = ..., batch_size: _Optional[int] = ..., warmup_fraction: _Optional[float] = ..., max_gradient_norm: _Optional[float] = ..., weight_decay: _Optional[float] = ..., seed: _Optional[int] = ..., validation_fraction: _Optional[float] = ..., few_shot: _Optional[int] = ..., skip_evaluation: _Optional[bool] = ..., max_evaluation_rows: _Optional[int] = ..., earlier_datasets: _Optional[_Iterable[str]] = ..., augmentation: _Optional[_Union[Augmentation, _Mapping]] = ..., label_smoothing: _Optional[float] = ..., noise_alpha: _Optional[float] = ..., patience: _Optional[int] = ..., method: _Optional[_Union[Method, str]] = ..., target_modules: _Optional[_Iterable[str]] = ..., virtual_tokens: _Optional[int] = ..., block_size: _Optional[int] = ..., width: _Optional[int] = ..., objective: _Optional[_Union[Objective, str]] = ..., adapter: _Optional[str] = ..., replay_datasets: _Optional[_Iterable[str]] = ..., replay_fraction: _Optional[float] = ..., micro_batch_tokens: _Optional[int] = ..., gradient_checkpointing: _Optional[bool] = ..., optimizer: _Optional[_Union[Optimizer, str]] = ...) -> None: ...
 
 class JobPlan(_message.Message):
     __slots__ = ("train_rows", "validation_rows", "epoch_tokens", "longest_row_tokens", "steps", "trainable_parameters", "needed_bytes", "device_bytes", "micro_batch_tokens", "gradient_checkpointing", "compute_dtype", "duration")

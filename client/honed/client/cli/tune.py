@@ -34,6 +34,14 @@ class Base(StrEnum):
     BF16 = "bf16"
 
 
+class Objective(StrEnum):
+    """What is learned."""
+
+    COMPLETION = "completion"
+    ALL_TOKENS = "all-tokens"
+    CLASSIFICATION = "classification"
+
+
 class Method(StrEnum):
     """Tuning methods; the names of honed.v1.Method."""
 
@@ -66,6 +74,13 @@ def tune_spec(
     base: Annotated[
         Base | None, typer.Option(help="Number format of the base. [default: nf4; with full, bf16]")
     ] = None,
+    objective: Annotated[
+        Objective,
+        typer.Option(
+            help="What is learned: the replies, every token of a row, or the label, by a head in the place of written "
+            "labels."
+        ),
+    ] = Objective.COMPLETION,
     method: Annotated[
         Method | None, typer.Option(help="What trains; docs/tuning.md compares the methods. [default: lora]")
     ] = None,
@@ -178,6 +193,7 @@ def tune_spec(
         dataset=data,
         adapter_id=adapter_id,
         base_precision=None if base is None else f"BASE_PRECISION_{base.name}",
+        objective=f"OBJECTIVE_{objective.name}",
         method=None if method is None else f"METHOD_{method.name}",
         rank=rank,
         alpha=alpha,

@@ -196,6 +196,7 @@ def adapter(stored: Resource) -> adapters_pb2.Adapter:
         ),
         evaluations=[evaluation(each) for each in facts["evaluations"]],
         report=facts["report"],
+        labels=facts.get("labels", []),
         **came_of,
         trials=[trial(each) for each in facts.get("trials", [])],
     )

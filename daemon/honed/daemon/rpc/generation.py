@@ -7,7 +7,7 @@ from honed.daemon.core import Core
 from honed.daemon.rpc import convert
 from honed.daemon.rpc.methods import require_served
 from honed.daemon.rpc.names import check_name
-from honed.daemon.store import Resource
+from honed.daemon.store import Resource, cannot_generate
 from honed.errors import WrongState
 from honed.rpc_edge import DETAILS_KEY
 from honed.v1 import generation_pb2
@@ -38,11 +38,13 @@ def _servable(core: Core, name: str) -> Resource:
     Raises:
         NotFound: there is no such resource.
         InvalidInput: it is an adapter of a method that no export can serve.
-        WrongState: it has not been exported.
+        WrongState: it has not been exported, or writes no text.
     """
     resource = core.resources.get(name)
     if name.startswith("exports/"):
         return resource
+    if why := cannot_generate(resource):
+        raise WrongState(f"{name} {why}.", reason="CANNOT_GENERATE", resource=name)
     export = core.resources.newest_export_of(name)
     if export is None:
         if name.startswith("adapters/"):

@@ -20,10 +20,11 @@ from honed.daemon.rpc.specs import (
     complete_export,
     complete_sweep,
     complete_tune,
+    require_learnable,
     require_used,
     take_over,
 )
-from honed.daemon.store import LIVE, Job, Makes, NewJob
+from honed.daemon.store import LIVE, Job, Makes, NewJob, cannot_generate
 from honed.errors import InvalidInput, WrongState
 from honed.rpc_edge import principal
 from honed.v1 import jobs_pb2, jobs_pb2_grpc
@@ -176,6 +177,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         if spec.adapter:
             check_name(spec.adapter, "job.tune.adapter", "adapters")
             earlier = convert.adapter(self._core.resources.get(spec.adapter)).spec
+            self._require_text(spec.adapter, "job.tune.adapter", "no tuning can go on from it yet")
             require_continued(spec.adapter, earlier)
             take_over(spec, earlier)
 
@@ -187,6 +189,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         check_name(spec.dataset, f"{where}.dataset", "datasets")
         name = new_name("adapters", spec.adapter_id, f"{where}.adapter_id")
         core = self._core
+        data = core.resources.get(spec.dataset).facts
+        require_learnable(spec, data, core.resources.get(spec.model).facts["architecture"], where)
         if spec.earlier_datasets:
             self._require_test_rows(spec.dataset, f"{where}.dataset")
         check_names(spec.replay_datasets, f"{where}.replay_datasets", "datasets")
@@ -235,6 +239,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         self._require_test_rows(spec.dataset, "job.evaluate.dataset")
         core = self._core
         facts = core.resources.get(spec.dataset).facts
+        for name in spec.subjects:
+            self._require_answers(name, spec.dataset, facts)
         settings = complete_evaluate(spec, facts["slice_columns"])
         work = EvaluateWork(
             dataset=core.folder(spec.dataset),
@@ -243,7 +249,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             earlier=self._earlier(spec.earlier_datasets, spec.dataset, "job.evaluate.earlier_datasets"),
             **settings,
         )
-        require_used(spec, takes_shots=facts["task"] != "text" and facts["shape"] != "preference")
+        require_used(
+            spec,
+            takes_shots=facts["task"] != "text" and facts["shape"] != "preference",
+            forgets=any(name.startswith("adapters/") and not self._labels_of(name) for name in spec.subjects),
+        )
         return work, (*spec.subjects, spec.dataset, *spec.earlier_datasets), _new_report()
 
     def _export(self, spec: jobs_pb2.ExportSpec) -> tuple[Work, tuple[str, ...], dict[str, Makes]]:
@@ -252,6 +262,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         export_format = complete_export(spec)
         core = self._core
         model = self._base_of(spec.source)
+        self._require_text(spec.source, "job.export.source", "it cannot be exported yet")
         if spec.source != model:
             require_served(spec.source, convert.adapter(core.resources.get(spec.source)).spec)
         if spec.dataset:
@@ -277,6 +288,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         names = tuple(each.adapter for each in spec.adapters)
         check_names(names, "job.combine.adapters", "adapters")
         name = new_name("adapters", spec.adapter_id, "job.combine.adapter_id")
+        for each in names:
+            self._require_text(each, "job.combine.adapters", "it cannot be combined yet")
         sources = [convert.adapter(core.resources.get(each)) for each in names]
         require_one_contract({each: core.resources.get(each).facts["contract"] for each in names})
         require_combinable({each.name: each.spec for each in sources})
@@ -329,6 +342,27 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             "adapter": folder if name.startswith("adapters/") else "",
             "export": folder if name.startswith("exports/") else "",
         }
+
+    def _require_text(self, name: str, field: str, what: str) -> None:
+        """Raises InvalidInput if a model or adapter writes no text; `what`: what cannot be done with it."""
+        if why := cannot_generate(self._core.resources.get(name)):
+            raise InvalidInput.of_field(field, f"{name} {why}; {what}")
+
+    def _require_answers(self, name: str, dataset: str, facts: dict[str, Any]) -> None:
+        """Raises InvalidInput if a subject cannot answer rows of this data set."""
+        field, labels = "job.evaluate.subjects", self._labels_of(name)
+        unknown = sorted(set(facts["labels"]) - set(labels))
+        if labels and (unknown or not facts["labels"]):
+            others = f"others: {', '.join(unknown)[:300]}" if unknown else "none"
+            raise InvalidInput.of_field(
+                field, f"{name} has a head for its own labels alone, and {dataset} has {others}"
+            )
+        if name.startswith("models/"):
+            self._require_text(name, field, "evaluate an adapter that was tuned on it")
+
+    def _labels_of(self, name: str) -> list[str]:
+        """Labels of an adapter's classification head; empty for all else."""
+        return self._core.resources.get(name).facts.get("labels", []) if name.startswith("adapters/") else []
 
     def _earlier(
         self, names: Sequence[str], dataset: str, field: str, also: Sequence[str] = ()

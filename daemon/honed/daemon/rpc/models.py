@@ -36,8 +36,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         if earlier := self._core.jobs.of_request(request.request_id):
             return convert.job(earlier, [], [])
         path = self._allowed_path(request.path)
-        work = ImportWork(source=str(path))
-        return self._enqueue(request.model_id, work, str(path), request.request_id or None)
+        return self._enqueue(request.model_id, str(path), str(path), request.request_id or None)
 
     async def UploadModel(
         self, request_iterator: AsyncIterator[models_pb2.UploadModelRequest], context: Context
@@ -64,8 +63,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                 receiver.close()
             if not receiver.received:
                 raise InvalidInput.of_field("chunk", "the stream holds no bytes of any file")
-            work = ImportWork(source=str(folder), expected_sha256=dict(header.expected_sha256))
-            return self._enqueue(header.model_id, work, "upload", None)
+            return self._enqueue(header.model_id, str(folder), "upload", None, dict(header.expected_sha256))
         except BaseException:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             raise
@@ -89,8 +87,16 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
         await self._core.delete(name, *also)
         return empty_pb2.Empty()
 
-    def _enqueue(self, model_id: str, work: ImportWork, source: str, request_id: str | None) -> jobs_pb2.Job:
+    def _enqueue(
+        self,
+        model_id: str,
+        path: str,
+        source: str,
+        request_id: str | None,
+        expected_sha256: dict[str, str] | None = None,
+    ) -> jobs_pb2.Job:
         model, export = self._check_free(model_id)
+        work = ImportWork(path, export, expected_sha256 or {})
         spec = jobs_pb2.Job(import_model=jobs_pb2.ImportModelSpec(model_id=model_id, source=source))
         job = self._core.enqueue(
             NewJob(
@@ -100,7 +106,7 @@ class ModelService(models_pb2_grpc.ModelServiceServicer):
                 work=asdict(work),
                 inputs=(),
                 makes={
-                    "model": Makes(model, (), {"serving_export": export}),
+                    "model": Makes(model, (), {}),
                     "export": Makes(export, (model,), {"source": model, "model": model}),
                 },
                 request_id=request_id,

@@ -1,10 +1,11 @@
 """Specs of CreateJob: every field checked, every default filled in. Pure; the defaults are those of jobs.proto."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from google.protobuf.message import Message
+from honed.architectures import ENCODERS
 from honed.daemon.rpc.methods import (
     METHODS,
     OPTIONS,
@@ -59,6 +60,11 @@ _TAKEN_OVER = (
 )  # by a tuning from the adapter that it goes on from
 _MAX_COPIES = {"typos": 10, "casing": 10, "punctuation": 10, "word_dropout": 10, "paraphrase": 4}
 _PRECISIONS = {jobs_pb2.BASE_PRECISION_NF4: "nf4", jobs_pb2.BASE_PRECISION_BF16: "bf16"}
+_OBJECTIVES: dict[int, Literal["completion", "all_tokens", "classification"]] = {
+    jobs_pb2.OBJECTIVE_COMPLETION: "completion",
+    jobs_pb2.OBJECTIVE_ALL_TOKENS: "all_tokens",
+    jobs_pb2.OBJECTIVE_CLASSIFICATION: "classification",
+}
 _OPTIMIZERS = {
     jobs_pb2.OPTIMIZER_ADAMW: "adamw",
     jobs_pb2.OPTIMIZER_ADAMW_8BIT: "adamw_8bit",
@@ -144,6 +150,12 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         spec.base_precision = default_precision(spec)
     if spec.base_precision not in _PRECISIONS:
         mistakes.append(("base_precision", f"expected NF4 or BF16, found {spec.base_precision}"))
+    if spec.objective == jobs_pb2.OBJECTIVE_UNSPECIFIED:
+        spec.objective = jobs_pb2.OBJECTIVE_COMPLETION
+    if spec.objective not in _OBJECTIVES:
+        mistakes.append(("objective", f"expected COMPLETION, ALL_TOKENS or CLASSIFICATION, found {spec.objective}"))
+    if spec.objective == jobs_pb2.OBJECTIVE_CLASSIFICATION:
+        mistakes += _head_mistakes(spec)
     if spec.optimizer == jobs_pb2.OPTIMIZER_UNSPECIFIED:
         spec.optimizer = jobs_pb2.OPTIMIZER_ADAMW
     if spec.optimizer not in _OPTIMIZERS:
@@ -174,10 +186,23 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         "method": method.word,
         "target_modules": list(spec.target_modules),
         "base_precision": _PRECISIONS[spec.base_precision],
+        "objective": _OBJECTIVES[spec.objective],
         "optimizer": _OPTIMIZERS[spec.optimizer],
         "gradient_checkpointing": spec.gradient_checkpointing if spec.HasField("gradient_checkpointing") else None,
         "augmentation": {kind: count for kind, count in copies.items() if count},
     }
+
+
+def _head_mistakes(spec: jobs_pb2.TuneSpec) -> list[tuple[str, str]]:
+    """What cannot stand beside a classification head."""
+    mistakes: list[tuple[str, str]] = []
+    if spec.method != jobs_pb2.METHOD_LORA:
+        word = METHODS[spec.method].word if spec.method in METHODS else spec.method
+        mistakes.append(("method", f"expected lora beside CLASSIFICATION, found {word}"))
+    if spec.adapter:
+        mistakes.append(("adapter", "refused beside CLASSIFICATION: a head is trained with fresh adapters"))
+    what = "refused beside CLASSIFICATION: a head answers for its own labels alone"
+    return mistakes + [(field, what) for field in ("earlier_datasets", "replay_datasets") if getattr(spec, field)]
 
 
 def _pattern_mistakes(patterns: Sequence[str]) -> list[tuple[str, str]]:
@@ -217,6 +242,10 @@ def complete_sweep(spec: jobs_pb2.SweepSpec) -> tuple[dict[str, Any], dict[str, 
     if tune.method not in _SWEPT:
         known = ", ".join(METHODS[method].word for method in _SWEPT)
         mistakes.append(("tune.method", f"expected one of {known}"))
+    if tune.objective == jobs_pb2.OBJECTIVE_CLASSIFICATION:
+        mistakes.append(
+            ("tune.objective", "refused in a sweep, which does not search for heads yet; tune it by itself")
+        )
     if not tune.validation_fraction:
         mistakes.append(("tune.validation_fraction", "expected above 0: trials are compared on validation rows"))
     if spec.strategy == jobs_pb2.SWEEP_STRATEGY_HALVING and max(spec.epochs or [tune.epochs]) <= 1:
@@ -264,6 +293,34 @@ def _search_mistakes(spec: jobs_pb2.SweepSpec) -> list[tuple[str, str]]:
     return mistakes
 
 
+def require_learnable(spec: jobs_pb2.TuneSpec, data: Mapping[str, Any], architecture: str, where: str) -> None:
+    """Raises InvalidInput if the model cannot learn the objective of a complete `spec` from the data set, or something
+    is asked for that would change nothing.
+
+    Args:
+        data: facts of the data set.
+        architecture: of the model.
+        where: the field that the spec is.
+    """
+    classifies = spec.objective == jobs_pb2.OBJECTIVE_CLASSIFICATION
+    encoder = f"{spec.model} is an encoder ({architecture}), which writes no text"
+    mistakes: list[tuple[str, str]] = []
+    if classifies and data["task"] != "classify":
+        what = f"{spec.dataset} has no labels to learn (its rows are of the shape {data['shape']})"
+        mistakes.append(("objective", f"{what}; CLASSIFICATION needs a data set with a label column"))
+    if spec.objective == jobs_pb2.OBJECTIVE_ALL_TOKENS and data["shape"] == "preference":
+        what = f"the preference pairs of {spec.dataset} say what to reply, not what to ask"
+        mistakes.append(("objective", f"{what}; expected COMPLETION, which learns the chosen replies"))
+    if architecture in ENCODERS:
+        if not classifies:
+            mistakes.append(("objective", f"{encoder}; expected CLASSIFICATION"))
+        if spec.HasField("few_shot"):
+            mistakes.append(("few_shot", f"refused: {encoder}, so it cannot be asked before it is tuned"))
+        if spec.augmentation.paraphrase:
+            mistakes.append(("augmentation.paraphrase", f"refused: {encoder}; take the other kinds of copies"))
+    raise_mistakes(where, mistakes)
+
+
 def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str]) -> dict[str, Any]:
     """Fills the defaults into `spec` and returns the settings as EvaluateWork takes them.
 
@@ -306,11 +363,12 @@ def complete_evaluate(spec: jobs_pb2.EvaluateSpec, slice_columns: Sequence[str])
     }
 
 
-def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool) -> None:
+def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool, forgets: bool) -> None:
     """Raises InvalidInput if something is asked for that would change nothing.
 
     Args:
         takes_shots: whether rows of the data set are asked with worked examples.
+        forgets: whether there is an adapter among the subjects that still answers other questions than its own.
     """
     collections = {subject.partition("/")[0] for subject in spec.subjects}
     mistakes: list[tuple[str, str]] = []
@@ -320,8 +378,9 @@ def require_used(spec: jobs_pb2.EvaluateSpec, *, takes_shots: bool) -> None:
             mistakes.append((field, "refused without a model among the subjects: only a base is shown worked examples"))
         elif given and not takes_shots:
             mistakes.append((field, "refused: rows of this data set are read, not asked with worked examples"))
-    if spec.earlier_datasets and "adapters" not in collections:
-        mistakes.append(("earlier_datasets", "refused without an adapter among the subjects: nothing else forgets"))
+    if spec.earlier_datasets and not forgets:
+        what = "refused without an adapter that writes text among the subjects: nothing else forgets"
+        mistakes.append(("earlier_datasets", what))
     raise_mistakes("job.evaluate", mistakes)
 
 

@@ -2,7 +2,7 @@
 
 from honed.daemon.store.database import Database
 from honed.daemon.store.jobs import LIVE, Job, JobStore, Makes, NewJob
-from honed.daemon.store.resources import Collection, NewResource, Resource, ResourceStore
+from honed.daemon.store.resources import Collection, NewResource, Resource, ResourceStore, cannot_generate
 from honed.daemon.store.templates import TemplateStore, TemplateVersion
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "ResourceStore",
     "TemplateStore",
     "TemplateVersion",
+    "cannot_generate",
 ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Self
 
+from honed.architectures import ENCODERS
 from honed.daemon.store.database import Database
 from honed.errors import AlreadyExists, NotFound, WrongState
 from honed.worker.contract import now
@@ -177,6 +178,15 @@ class ResourceStore:
     def folders(self) -> set[str]:
         """Folders of all resources."""
         return {row["folder"] for row in self._database.rows("all_folders")}
+
+
+def cannot_generate(resource: Resource) -> str:
+    """Why a model or adapter writes no text, as words that follow its name; empty if it does."""
+    if resource.facts.get("labels") and resource.name.startswith("adapters/"):
+        return "has a classification head, which writes no text"
+    if resource.facts.get("architecture") in ENCODERS:
+        return f"is an encoder ({resource.facts['architecture']}), which writes no text"
+    return ""
 
 
 def _in_use(resource: Resource, users: list[str], why: str) -> WrongState:

@@ -51,7 +51,7 @@ def config(model: PreTrainedModel, settings: Settings) -> LoraConfig:
         use_rslora=settings.method == "rslora",
         use_dora=settings.method == "dora",
         target_modules=list(targets(model, settings.target_modules)),
-        task_type="CAUSAL_LM",
+        task_type="CAUSAL_LM" if model.can_generate() else "FEATURE_EXTRACTION",
     )
 
 
