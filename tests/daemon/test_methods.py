@@ -122,7 +122,6 @@ def test_asking_for_a_reply_of_what_cannot_be_served_does_not_advise_an_export(c
         "report": "",
         "augmented_rows": {},
         "replayed_rows": {},
-        "replayed_rows": {},
     }
     publish("adapters/p", ("models/m",), spec=spec, **facts)
     with pytest.raises(InvalidInput, match="tuned with prompt, which no export can serve") as caught:
