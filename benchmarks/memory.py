@@ -1,9 +1,9 @@
-"""The expected peak of a tuning beside the measured one, for six settings, each in a process of its own.
+"""The expected peak of a tuning beside the measured one, for six settings.
 
     python benchmarks/memory.py [--json FILE]
 
-The estimate is made as a job makes it, before anything is loaded; then the base is loaded, quantised and trained for one
-step on rows of random tokens, and the process's highest resident set is read. Aim: within 15 %.
+The estimate is made as a job makes it, before anything is loaded; then the base is loaded, quantised and trained for
+one step on rows of random tokens, and the highest resident set of the process is read. Aim: within 15 %.
 """
 
 import argparse
