@@ -2,7 +2,7 @@
 
 import pytest
 from helpers.daemon import Daemon
-from honed.client import FailedPrecondition, InvalidArgument, JobFailed
+from honed.client import InvalidArgument, JobFailed, NoRoom
 from honed.v1.jobs_pb2 import Job, TuneSpec
 
 
@@ -44,7 +44,7 @@ def narrow(stock):
 
 def test_what_cannot_fit_is_refused_with_the_figures(narrow):
     with narrow.client() as client:
-        with pytest.raises(FailedPrecondition) as refused:
+        with pytest.raises(NoRoom) as refused:
             client.plan(tuning())
         assert refused.value.reason == "MEMORY_EXCEEDED"
         assert int(refused.value.metadata["needed_bytes"]) > int(refused.value.metadata["device_bytes"]) == 100 << 20
