@@ -37,8 +37,8 @@ def test_a_run_that_diverged_on_a_real_model_is_ended_while_its_losses_are_out_o
 def test_the_error_says_the_step_the_loss_the_rate_and_the_remedy():
     error = end([3.0, 3.0, 20.0, 21.0, 22.0, 23.0, 24.5])
     assert error.message == (
-        "The loss exploded: 24.5 at step 7, above 10.8 for 5 steps in a row (it began at 3; guessing among all tokens "
-        "gives 10.8); lower the learning rate (now 0.02), or raise warmup_fraction (now 0.06)."
+        "The loss exploded: 24.5 at step 7, above 10.8 for 5 steps in a row (it began at 3; guessing gives "
+        "10.8); lower the learning rate (now 0.02), or raise warmup_fraction (now 0.06)."
     )
     assert error.metadata == {"step": "7", "loss": "24.5", "learning_rate": "0.02", "last_good_step": "2"}
 

@@ -23,13 +23,13 @@ class Guard:
     """Watches the losses of one run, from its first step on.
 
     The bound is max(ln V, 2 · the mean of the first 8 losses that were in bounds). ln V is the loss of a model that
-    knows nothing and gives each of V tokens the same probability; the other term lets a base pass that is worse than
-    that on the user's data, and a run that explodes within its first steps does not raise it. Exploded means above the
-    bound for PATIENCE steps in a row.
+    knows nothing and gives each of V tokens, or labels of a head, the same probability; the other term lets a base pass
+    that is worse than that on the user's data, and a run that explodes within its first steps does not raise it.
+    Exploded means above the bound for PATIENCE steps in a row.
     """
 
-    def __init__(self, vocabulary_size: int, learning_rate: float, warmup_fraction: float) -> None:
-        self._uniform = math.log(vocabulary_size)
+    def __init__(self, alternatives: int, learning_rate: float, warmup_fraction: float) -> None:
+        self._uniform = math.log(alternatives)
         self._learning_rate = learning_rate
         self._warmup_fraction = warmup_fraction
         self._first: list[float] = []
@@ -60,7 +60,7 @@ class Guard:
         if self._in_a_row == PATIENCE:
             what = (
                 f"The loss exploded: {loss:.4g} at step {step}, above {bound:.4g} for {PATIENCE} steps in a row (it "
-                f"began at {first:.4g}; guessing among all tokens gives {self._uniform:.4g})"
+                f"began at {first:.4g}; guessing gives {self._uniform:.4g})"
             )
             raise self._diverged("LOSS_EXPLODED", step, loss, last_good_step, what)
 
