@@ -21,7 +21,7 @@ LABELLED = Wanted(template=Template.from_json(BUILT_IN["classify"]))
 def test_turns_of_a_template_that_ends_the_conversation_can_be_trained():
     renderer = family_renderer("phi")
     row = renderer.example(Example((Message("user", "a"), Message("assistant", "b"), Message("user", "c")), "d"))
-    assert [renderer.tokenizer.decode(list(row.prompt[s:e]), skip_special_tokens=False) for s, e in row.earlier] == [
+    assert [renderer.tokenizer.decode(list(row.prompt[s:e]), skip_special_tokens=False) for s, e, _ in row.earlier] == [
         "b<|end|>"
     ]
 

@@ -133,7 +133,7 @@ def _first_state(row: TokenizedExample) -> int:
     return next((place - 1 for place, weight in enumerate(row.weights()) if weight), len(row) - 1)
 
 
-def _shared(rows: Sequence[TokenizedExample], whole: Sequence[Sequence[int]]) -> int:
+def _shared(rows: Sequence[TokenizedExample], whole: Sequence[tuple[int, ...]]) -> int:
     """Tokens that all rows begin with, up to before the first state under the loss: a loss counts once a row."""
     if len(rows) < 2:
         return 0

@@ -70,7 +70,8 @@ def scores(model: TunedModel, batch: MicroBatch, hidden: Tensor) -> Tensor:
     """z [B, L] of a micro-batch's rows in float32, from its hidden states [N, D]."""
     head = of(model)
     assert head is not None, "a model with a head"
-    if is_encoder(model.get_base_model().config):
+    base: Any = model.get_base_model()
+    if is_encoder(base.config):
         lengths = batch.row_tokens
         real = batch.layout.real(lengths)  # [B, S]
         pooled = (hidden[batch.layout.places].float() * real[:, :, None]).sum(dim=1) / lengths[:, None]

@@ -136,7 +136,8 @@ def run(
 def alternatives(model: TunedModel) -> int:
     """Among how many a model chooses at each prediction: the labels of its head, or all tokens."""
     head = heads.of(model)
-    return len(head.labels) if head else model.get_base_model().config.vocab_size
+    config: Any = model.get_base_model().config
+    return len(head.labels) if head else config.vocab_size
 
 
 def total_steps(rows: int, settings: LoopSettings) -> int:
@@ -181,7 +182,8 @@ def shares(model: TunedModel, settings: LoopSettings) -> bool:
 
 def reads_forwards(model: TunedModel) -> bool:
     """Whether what stands behind a token changes nothing for it, so that rows may share what they begin with."""
-    return not is_encoder(model.get_base_model().config)
+    base: Any = model.get_base_model()
+    return not is_encoder(base.config)
 
 
 def backward(model: TunedModel, batch: Sequence[MicroBatch], settings: LoopSettings) -> float:
