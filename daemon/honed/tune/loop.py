@@ -149,10 +149,11 @@ def total_steps(rows: int, settings: LoopSettings) -> int:
 def make_optimizer(parameters: Sequence[nn.Parameter], settings: LoopSettings) -> Optimizer:
     """AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); with moments in 8 bits (Dettmers et al. 2022, arXiv
     2110.02861), paged out to the host's memory where the device's is short."""
-    numbers = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    numbers: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
     if settings.optimizer == "adamw":
         return torch.optim.AdamW(parameters, **numbers, fused=True)
-    kind: Any = optim.AdamW8bit if settings.optimizer == "adamw_8bit" else optim.PagedAdamW8bit
+    untyped: Any = optim
+    kind = untyped.AdamW8bit if settings.optimizer == "adamw_8bit" else untyped.PagedAdamW8bit
     return kind(parameters, **numbers)
 
 

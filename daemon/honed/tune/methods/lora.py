@@ -66,7 +66,7 @@ def scale(folder: Path) -> float:
     return saved["lora_alpha"] / (math.sqrt(saved["r"]) if saved["use_rslora"] else saved["r"])
 
 
-def fill(model: PeftModel, parameters: Mapping[str, Tensor]) -> None:
+def fill(model: Any, parameters: Mapping[str, Tensor]) -> None:
     """Gives adapters the parameters of others, as `values` gives them; what trains stays so.
 
     Raises:
@@ -86,9 +86,9 @@ def fill(model: PeftModel, parameters: Mapping[str, Tensor]) -> None:
     set_peft_model_state_dict(model, dict(parameters))
 
 
-def detach(model: PeftModel) -> None:
+def detach(model: Any) -> None:
     """Takes adapters off again: the base is as it was before `attach`, and may be given others."""
-    model.unload()  # pyright: ignore[reportCallIssue] - PeftModel passes it on to its tuner
+    model.unload()
 
 
 def layers(model: PeftModel) -> Iterator[tuple[str, Any]]:
