@@ -20,8 +20,9 @@ from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_la
 from honed.tune.methods import Settings, TunedModel, attach, virtual_tokens
 from torch import Tensor
 
-# Of the sum of all parts: what the allocator keeps free between blocks. Measured: benchmarks/memory.py.
-_SLACK = 1.05
+# What comes and goes in every step takes more than its size: the allocator keeps free blocks between those in use.
+# Measured: benchmarks/memory.py.
+_FRAGMENTED = 1.4
 _FEWEST_TOKENS = 64  # below which halving a micro-batch saves nothing any more
 _MOMENT_BYTES = {"adamw": 8, "adamw_8bit": 2, "paged_adamw_8bit": 2}
 
@@ -139,7 +140,8 @@ def needed_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings, p
     logits = 2 * 4 * len(batch.targets) * config.vocab_size
     states = 3 * 4 * len(batch.ids) * max(config.intermediate_size, config.hidden_size)
     moments = trained * (4 + _MOMENT_BYTES[settings.optimizer])
-    return process_bytes + int(_SLACK * (weights + moments + kept + logits + states))
+    loading = sum(2 * parameter.numel() for parameter in model.parameters())  # in bfloat16, before it is widened
+    return process_bytes + weights + max(loading, moments + int(_FRAGMENTED * (kept + logits + states)))
 
 
 def fit(
