@@ -68,11 +68,11 @@ def run(work: PlanWork, output: Path, report: Report) -> dict[str, Any]:  # noqa
 
 
 def _products_per_s(width: int, dtype: torch.dtype) -> float:
-    """Floating-point operations a second of a product of the model's width, the best of five."""
+    """Floating-point operations a second of a product of the model's width, the best of 20."""
     states = torch.ones((_MEASURED_TOKENS, width), dtype=dtype, device=base.device())
     weights = torch.ones((4 * width, width), dtype=dtype, device=base.device())
     fastest = float("inf")
-    for _ in range(5):
+    for _ in range(20):
         began = time.perf_counter()
         torch.nn.functional.linear(states, weights).sum().item()
         fastest = min(fastest, time.perf_counter() - began)
