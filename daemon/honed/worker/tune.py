@@ -336,7 +336,6 @@ def admit(
     """
     settings = loop_settings(work)
     if not checkpoints.in_force:
-        report.phase("trying the largest step")
         sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work), labels(work, ready.data))
         rows = (*ready.train, *ready.validation)
         fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
@@ -348,7 +347,6 @@ def admit(
             "micro_batch_tokens": fit.micro_batch_tokens,
             "gradient_checkpointing": fit.gradient_checkpointing,
         }
-        report.phase("tuning")
     return replace(settings, **checkpoints.in_force)
 
 
