@@ -86,12 +86,14 @@ def room(most_bytes: int | None) -> Room:
 def bound(there: Room) -> None:
     """Makes an allocation beyond what is there fail in this process, on a CPU, where else the kernel would kill one.
 
-    The kernel bounds what is reserved, not what is used; what the libraries have reserved by now is added.
+    The kernel bounds what is reserved, not what is used; what was reserved and not used by now is added. Only the first
+    call has an effect.
     """
-    if not torch.cuda.is_available():
-        reserved = _bytes_of("/proc/self/status", "VmData:")
-        limit = there.device_bytes - there.process_bytes + reserved
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if torch.cuda.is_available() or soft != resource.RLIM_INFINITY:
+        return
+    reserved, used = (_bytes_of("/proc/self/status", field) for field in ("VmData:", "VmRSS:"))
+    resource.setrlimit(resource.RLIMIT_DATA, (reserved + max(0, there.device_bytes - used), hard))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -103,7 +103,6 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     """
     report.phase("reading data")
     room = memory.room(work.memory_bytes)
-    memory.bound(room)
     model_folder = Path(work.model)
     manifest.verify(model_folder)
     for folder in (work.dataset, *([work.adapter] if work.adapter else ()), *(each["folder"] for each in work.replay)):
@@ -339,6 +338,7 @@ def admit(
         sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work), labels(work, ready.data))
         rows = (*ready.train, *ready.validation)
         fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
+        memory.bound(ready.room)
         fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
         again = ", layers computed again" if fit.gradient_checkpointing else ""
         needed, there = fit.needed_bytes / 2**30, ready.room.device_bytes / 2**30
