@@ -223,10 +223,6 @@ SHAPES = {
             (talk(("user", 7), TELL), "'content' must be text, found a number"),
             (talk(("user", [{"type": "image_url"}]), TELL), "must be of type 'text', found the type 'image_url'"),
             ({"messages": [{"role": "user"}, {"role": "assistant", "content": "b"}]}, "'content' is missing"),
-            (
-                {"messages": [*talk(ASK)["messages"], *talk(TELL, weight=200)["messages"]]},
-                "'weight' must be 0 or a number from 0.001 to 100, found 200",
-            ),
             (talk(ASK, TELL, weight=1), "only an assistant's message can be learned"),
             (talk(ASK, TELL, tool_calls=[{"id": "x"}]), "'tool_calls' cannot be learned"),
             (talk(ASK, TELL, ASK, TELL, weight=0), "all of its labels are masked"),
@@ -315,6 +311,15 @@ def test_every_bad_row_of_a_shape_is_named_with_what_is_wrong(shape, table_forma
         assert [(said, words) for (_, said), (_, words) in zip(found, bad, strict=True) if words not in said] == []
         assert error.value.metadata["bad_rows"] == str(len(bad))
         assert error.value.message.startswith("test table: " if "test" in place else "training table: ")
+
+
+def test_a_weight_out_of_range_is_refused_by_its_row(upload):
+    heavy = {"messages": [*talk(ASK)["messages"], *talk(TELL, weight=200)["messages"]]}
+    with refused("INVALID_ARGUMENT", "ROWS_INVALID") as error:
+        upload(rows=WRITE["jsonl"]([talk(ASK, TELL), heavy]))
+    ((row, said),) = error.value.field_violations
+    assert row == "row 2"
+    assert "'weight' must be 0 or a number from 0.001 to 100, found 200" in said
 
 
 @pytest.mark.parametrize("shape", ["table", "prompt_completion", "alpaca", "text", "preference"])
