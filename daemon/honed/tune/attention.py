@@ -40,7 +40,10 @@ def _attend(
     sliding_window: int | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """[1, H, N, d], [1, K, V + N, d] twice, with V keys before the stream -> [1, N, H, d]."""
+    """[1, H, N, d], [1, K, V + N, d] twice, with V keys before the stream -> [1, N, H, d].
+
+    A base's own attention dropout is left out: what is frozen is not regularised.
+    """
     if rows is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **rest)
     stream = query.shape[2]
