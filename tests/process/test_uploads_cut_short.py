@@ -56,5 +56,5 @@ def test_a_file_that_is_shorter_than_announced_is_refused(upload, client, tmp_pa
     monkeypatch.setattr(uploads, "_total_bytes", lambda files: announced)
     send = {"dataset": client.upload_dataset, "model": client.upload_model}[upload]
     with refused("INVALID_ARGUMENT", "UPLOAD_INCOMPLETE") as error:
-        send("short", file)
+        send("cut-off", file)
     assert error.value.metadata["received_bytes"] == str(len(TABLE))
