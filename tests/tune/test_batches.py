@@ -3,7 +3,14 @@ from itertools import islice
 import pytest
 import torch
 from honed.data import Span, TokenizedExample, all_tokens
-from honed.tune.batches import MicroBatch, endless_batches, epoch_order, micro_batches, steps_per_epoch
+from honed.tune.batches import (
+    MicroBatch,
+    endless_batches,
+    epoch_order,
+    largest_micro_batch,
+    micro_batches,
+    steps_per_epoch,
+)
 
 
 def stream(*rows, share=True):
@@ -71,6 +78,21 @@ def test_micro_batches_hold_every_row_and_no_more_tokens_than_allowed(rows):
         assert sum(len(batch.ids) for batch in batches) == sum(map(len, rows))
         assert all(len(batch.ids) <= most or batch.layout.places.shape[0] == 1 for batch in batches)
     assert len(batches) == 1
+
+
+def test_micro_batches_count_what_rows_share_once_and_are_filled_evenly():
+    rows = [TokenizedExample((*range(20), 100 + row), (row,)) for row in range(12)]  # 20 shared, 2 of its own each
+    assert [len(batch.ids) for batch in micro_batches(rows, 44, share=True)] == [44]
+    assert [len(batch.ids) for batch in micro_batches(rows, 43, share=True)] == [32, 32]
+    assert [len(batch.ids) for batch in micro_batches(rows, 36, share=True)] == [32, 32]
+    assert [len(batch.ids) for batch in micro_batches(rows, 44, share=False)] == [44] * 6
+
+
+def test_no_micro_batch_is_larger_than_the_largest(rows):
+    for most in (1, 30, 60, 10_000):
+        largest = largest_micro_batch(rows, most, share=False)
+        assert max(len(batch.ids) for batch in micro_batches(rows, most, share=False)) <= max(most, len(largest.ids))
+        assert max(map(len, rows)) == largest.row_tokens.max()
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 23, 100])

@@ -33,6 +33,8 @@ async def spawn(module: str, *arguments: str, stderr: Path, threads: int, stdout
         "RAYON_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
         "OMP_NUM_THREADS": str(threads),
+        # oneDNN keeps 1,024 compiled products, one for every number of tokens: 300 MB. A step needs some thirty.
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
     }
     with stderr.open("ab") as log:
         return await asyncio.create_subprocess_exec(

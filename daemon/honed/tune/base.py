@@ -111,7 +111,7 @@ def quantize_linears(model: PreTrainedModel, precision: Precision, *, keep_dequa
         quantised = Nf4.quantize(weight)
         digest.update(quantised.to_bytes())
         if keep_dequantized:
-            layer.weight.data = quantised.dequantize().to(layer.weight.dtype)
+            layer.weight.copy_(quantised.dequantize())  # in place, so that there are not two of it
         else:
             parent, _, child = name.rpartition(".")
             setattr(model.get_submodule(parent), child, _linear4bit(layer))

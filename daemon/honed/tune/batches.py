@@ -8,6 +8,7 @@ B rows, N tokens in the stream, P of the prefix, S behind it in the longest row.
 """
 
 import random
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -143,16 +144,33 @@ def _shared(rows: Sequence[TokenizedExample], whole: Sequence[tuple[int, ...]]) 
 
 
 def micro_batches(rows: Sequence[TokenizedExample], most_tokens: int, *, share: bool) -> list[MicroBatch]:
-    """Rows in micro-batches of at most so many tokens, or of one longer row; rows of like length together."""
+    """Rows in as few micro-batches as streams of so many tokens allow, or of one longer row, filled evenly; rows of
+    like length together."""
+    ordered = sorted(rows, key=len)
+    fewest = len(_filled(ordered, most_tokens, share=share))
+    limits = range(most_tokens)
+    even = bisect_left(limits, -fewest, key=lambda limit: -len(_filled(ordered, limit, share=share)))
+    return [MicroBatch.of(group, share=share) for group in _filled(ordered, even, share=share)]
+
+
+def largest_micro_batch(rows: Sequence[TokenizedExample], most_tokens: int, *, share: bool) -> MicroBatch:
+    """The micro-batch of most tokens, and the longest rows, that rows can give."""
+    longest_first = sorted(rows, key=len, reverse=True)
+    return MicroBatch.of(_filled(longest_first, most_tokens, share=share)[0], share=share)
+
+
+def _filled(rows: Sequence[TokenizedExample], most_tokens: int, *, share: bool) -> list[list[TokenizedExample]]:
+    """Rows in groups, each filled before the next is begun."""
+    shared = _shared(rows, [row.ids for row in rows]) if share else 0
     groups: list[list[TokenizedExample]] = []
     filled = most_tokens
-    for row in sorted(rows, key=len):
-        filled += len(row)
+    for row in rows:
+        filled += len(row) - shared
         if filled > most_tokens:
             groups.append([])
             filled = len(row)
         groups[-1].append(row)
-    return [MicroBatch.of(group, share=share) for group in groups]
+    return groups
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:

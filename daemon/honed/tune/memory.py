@@ -14,7 +14,7 @@ import torch
 from honed.data import TokenizedExample
 from honed.errors import NoRoom
 from honed.tune import base, heads
-from honed.tune.batches import MicroBatch, micro_batches
+from honed.tune.batches import MicroBatch, largest_micro_batch
 from honed.tune.hidden import layers
 from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_layers, shares, summed_loss
 from honed.tune.methods import Settings, TunedModel, attach, virtual_tokens
@@ -125,9 +125,9 @@ def default_tokens() -> int:
 
 
 def longest_batch(rows: Sequence[TokenizedExample], settings: LoopSettings, *, share: bool) -> MicroBatch:
-    """The micro-batch of most tokens that a batch of the longest rows gives."""
+    """The largest micro-batch that a batch of the longest rows gives."""
     longest = sorted(rows, key=len)[-settings.batch_size :]
-    return max(micro_batches(longest, settings.micro_batch_tokens, share=share), key=lambda batch: len(batch.ids))
+    return largest_micro_batch(longest, settings.micro_batch_tokens, share=share)
 
 
 def needed_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings, process_bytes: int) -> int:

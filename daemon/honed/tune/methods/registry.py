@@ -77,7 +77,7 @@ def to_compensate(model: PreTrainedModel, settings: Settings) -> dict[str, Tenso
     make up for the quantising."""
     if not METHODS[settings.method].compensates:
         return {}
-    return {name: layer.weight.detach() for name, layer in linear_layers(model).items()}
+    return {name: layer.weight.detach().clone() for name, layer in linear_layers(model).items()}
 
 
 def attach(
