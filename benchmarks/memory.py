@@ -15,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from measure import machine
+from honed.daemon import children
+from measure import cores, machine
 from stock import daemon, model_folder
 
 # Tokens a row, tokens at once, layers computed again, method, rank, optimiser.
@@ -45,7 +46,10 @@ def main() -> None:
     found = []
     for setting in SETTINGS:
         command = [sys.executable, __file__, "--one", json.dumps([str(folder), *setting])]
-        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        as_a_worker = children.environment(cores())
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=as_a_worker
+        )
         figures = json.loads(done.stdout.splitlines()[-1])
         found.append({"setting": setting} | figures)
         length, at_once, again, method, rank, optimizer = setting

@@ -68,7 +68,12 @@ def test_every_command_has_help_and_takes_json(run_hone, path):
 
 
 def test_every_field_of_a_tune_spec_is_an_option():
-    names = {"dataset": "data", "base_precision": "base", "earlier_datasets": "earlier"}
+    names = {
+        "dataset": "data",
+        "base_precision": "base",
+        "earlier_datasets": "earlier",
+        "compile": "compile_layers",
+    }
     fields = {names.get(field.name, field.name) for field in TuneSpec.DESCRIPTOR.fields}
     copies = {field.name for field in Augmentation.DESCRIPTOR.fields}
     assert fields - {"augmentation"} | copies <= inspect.signature(tune).parameters.keys()

@@ -68,6 +68,7 @@ def test_every_option_of_other_methods_is_refused_by_name_and_all_at_once():
         "virtual_tokens": 9,
         "block_size": 8,
         "width": 8,
+        "compile": True,
     }
     assert given.keys() == OPTIONS
     for method in METHODS.values():
@@ -82,10 +83,16 @@ def test_every_option_of_other_methods_is_refused_by_name_and_all_at_once():
 def test_what_a_method_does_not_take_stays_unset(number):
     spec = TuneSpec(method=number)
     settings = complete_tune(spec)
-    for option in OPTIONS - {"target_modules"}:
+    for option in OPTIONS - {"target_modules", "compile"}:  # one is a list, the other left to the worker
         taken = option in METHODS[number].options
         assert spec.HasField(option) == taken
         assert (settings[option] is not None) == taken
+
+
+def test_layers_are_compiled_or_computed_again():
+    assert complete_tune(TuneSpec())["compile"] is None
+    assert complete_tune(TuneSpec(compile=False, gradient_checkpointing=True))["compile"] is False
+    assert "gradient_checkpointing" in violations(compile=True, gradient_checkpointing=True)["job.tune.compile"]
 
 
 def test_full_fine_tuning_takes_the_base_in_bfloat16():

@@ -1,4 +1,4 @@
-"""Twenty workers killed at random, one tuning: its losses and its adapter are those of one that nobody touched."""
+"""Twenty workers killed at random: the losses and the adapter are those of a tuning that nobody touched."""
 
 import os
 import random
@@ -16,7 +16,7 @@ KILLS = 20
 STEPS = 120
 
 
-def tuning(adapter_id):
+def tuning(adapter_id, compile_layers):
     return TuneSpec(
         model="tiny",
         dataset="table",
@@ -26,6 +26,7 @@ def tuning(adapter_id):
         batch_size=4,
         dropout=0.1,
         skip_evaluation=True,
+        compile=compile_layers,
     )
 
 
@@ -38,16 +39,17 @@ def losses(client, job):
     return found
 
 
-def test_a_tuning_survives_twenty_kills_at_random_moments(stock):
+@pytest.mark.parametrize("compile_layers", [False, True], ids=["eager", "compiled"])
+def test_a_tuning_survives_twenty_kills_at_random_moments(stock, compile_layers):
     draw = random.Random(7)
     daemon = Daemon(stock=stock, checkpoint_every_s=0, threads=1).start()
     try:
         with daemon.client() as client:
-            whole = client.wait_job(client.tune(tuning("whole")).name)
+            whole = client.wait_job(client.tune(tuning("whole", compile_layers)).name)
             digest, curve = client.get_adapter("whole").digest, losses(client, whole)
             kills = 0
             for number in range(-(-KILLS // KILLS_A_JOB)):
-                job = client.tune(tuning(f"killed-{number}"))
+                job = client.tune(tuning(f"killed-{number}", compile_layers))
                 for target in sorted(draw.sample(range(1, STEPS - 20), min(KILLS_A_JOB, KILLS - kills))):
 
                     def reached(name=job.name, step=target):

@@ -55,6 +55,7 @@ TUNE = TuneWork(
     optimizer="adamw",
     micro_batch_tokens=None,
     gradient_checkpointing=None,
+    compile=None,
     memory_bytes=None,
     label_smoothing=0.1,
     noise_alpha=5.0,

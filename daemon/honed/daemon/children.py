@@ -24,18 +24,6 @@ async def spawn(module: str, *arguments: str, stderr: Path, threads: int, stdout
         threads: CPU threads it should use.
         stdout: whether to read its standard output through a pipe.
     """
-    environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
-    environment |= {
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "ORT_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "true",
-        "RAYON_NUM_THREADS": str(threads),
-        "PYTHONUNBUFFERED": "1",
-        "OMP_NUM_THREADS": str(threads),
-        # oneDNN keeps 1,024 compiled products, one for every number of tokens: 300 MB. A step needs some thirty.
-        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
-    }
     with stderr.open("ab") as log:
         return await asyncio.create_subprocess_exec(
             sys.executable,
@@ -46,10 +34,25 @@ async def spawn(module: str, *arguments: str, stderr: Path, threads: int, stdout
             stdin=PIPE,
             stdout=PIPE if stdout else DEVNULL,
             stderr=log,
-            env=environment,
+            env=environment(threads),
             start_new_session=True,
             umask=0o077,
         )
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a child that should use so many CPU threads."""
+    return {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "true",
+        "RAYON_NUM_THREADS": str(threads),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_NUM_THREADS": str(threads),
+        # oneDNN keeps 1,024 compiled products, one for every number of tokens: 300 MB. A step needs some thirty.
+        "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64",
+    }
 
 
 async def end(process: Process, grace_s: float) -> None:

@@ -19,6 +19,7 @@ from honed.tune import heads
 from honed.tune.base import is_encoder
 from honed.tune.batches import MicroBatch, endless_batches, micro_batches, steps_per_epoch
 from honed.tune.checkpoints import Checkpoints
+from honed.tune.compiled import compiled_layers
 from honed.tune.guard import Guard
 from honed.tune.hidden import hidden_states, layers
 from honed.tune.methods import TunedModel, trainable_parameters
@@ -50,6 +51,7 @@ class LoopSettings:
     patience: int | None = None
     micro_batch_tokens: int = 512
     gradient_checkpointing: bool = False
+    compiled: bool = False
     optimizer: OptimizerName = "adamw"
 
 
@@ -104,7 +106,7 @@ def run(
     tokens, seconds = (steps[-1]["tokens"], steps[-1]["seconds"]) if steps else (0, 0.0)
     began = time.monotonic()
     batches = endless_batches(train, settings.batch_size, settings.seed, len(steps))
-    with recomputed_layers(model, settings.gradient_checkpointing):
+    with recomputed_layers(model, settings.gradient_checkpointing), compiled_layers(model, settings.compiled):
         for step, rows in zip(range(len(steps) + 1, total + 1), batches, strict=False):
             if settings.patience and epochs_since_best(_validation_losses(steps)) >= settings.patience:
                 break

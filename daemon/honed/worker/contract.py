@@ -115,8 +115,8 @@ class ImportWork(Work):
 class TuneWork(Work):
     """Fine-tune; every setting is final, the defaults filled in. What belongs to another method is None.
 
-    `micro_batch_tokens` and `gradient_checkpointing` are chosen by the worker where they are None; `memory_bytes` is
-    what it may use at most, None for what is there.
+    `micro_batch_tokens`, `gradient_checkpointing` and `compile` are chosen by the worker where they are None;
+    `memory_bytes` is what it may use at most, None for what is there.
     `earlier` and `replay`: {name, folder} of data sets on which forgetting is measured, and of which rows are mixed in.
     `adapter`: folder of the adapter to go on from, if any.
     """
@@ -157,6 +157,7 @@ class TuneWork(Work):
     optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit"]
     micro_batch_tokens: int | None
     gradient_checkpointing: bool | None
+    compile: bool | None
     memory_bytes: int | None
     earlier: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     augmentation: dict[str, int] = field(default_factory=dict[str, int])

@@ -12,7 +12,7 @@ from honed.tune.loop import total_steps
 from honed.worker.contract import PlanWork, TuneWork
 from honed.worker.evaluation import require_fit
 from honed.worker.report import Report
-from honed.worker.tune import hold_out, labels, learned, loop_settings, method_settings
+from honed.worker.tune import compiles, hold_out, labels, learned, loop_settings, method_settings, products
 
 _MEASURED_TOKENS = 256
 _SHARE_OF_PEAK = 0.7  # of the speed of one large product; measured: docs/benchmarks.md
@@ -47,23 +47,20 @@ def run(work: PlanWork, output: Path, report: Report) -> dict[str, Any]:  # noqa
     fit = memory.fit(model, (*train, *validation), settings, there, tune.gradient_checkpointing)
     parameters = list(model.parameters())
     epoch_tokens = sum(map(len, train))
-    steps = total_steps(len(train), settings)
-    trained_tokens = steps * epoch_tokens / -(-len(train) // tune.batch_size)
-    # Forward, and the gradient by the states: two products a parameter each (Kaplan et al. 2020, arXiv 2001.08361).
-    products = 4.0 * sum(parameter.numel() for parameter in parameters) * trained_tokens
     return {
         "train_rows": len(train),
         "validation_rows": len(validation),
         "epoch_tokens": epoch_tokens,
         "longest_row_tokens": max(map(len, (*train, *validation))),
-        "steps": steps,
+        "steps": total_steps(len(train), settings),
         "trainable_parameters": sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
         "needed_bytes": fit.needed_bytes,
         "device_bytes": there.device_bytes,
         "micro_batch_tokens": fit.micro_batch_tokens,
         "gradient_checkpointing": fit.gradient_checkpointing,
+        "compiled": compiles(tune, model, train, fit.gradient_checkpointing),
         "compute_dtype": base.name(dtype),
-        "duration_s": products / (_SHARE_OF_PEAK * _products_per_s(config.hidden_size, dtype)),
+        "duration_s": products(model, train, settings) / (_SHARE_OF_PEAK * _products_per_s(config.hidden_size, dtype)),
     }
 
 

@@ -9,6 +9,7 @@ import random
 import resource
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,10 +23,11 @@ from honed.data.augment import augment
 from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, checkpoint, heads, memory, methods
+from honed.tune import base, checkpoint, compiled, heads, memory, methods
+from honed.tune.batches import steps_per_epoch
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.guard import Diverged
-from honed.tune.loop import LoopSettings, Step
+from honed.tune.loop import LoopSettings, Step, backward, shares, total_steps
 from honed.tune.loop import run as run_loop
 from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
@@ -346,8 +348,43 @@ def admit(
         checkpoints.in_force = {
             "micro_batch_tokens": fit.micro_batch_tokens,
             "gradient_checkpointing": fit.gradient_checkpointing,
+            "compiled": compiles(work, adapted, ready.train, fit.gradient_checkpointing),
         }
-    return replace(settings, **checkpoints.in_force)
+    settings = replace(settings, **checkpoints.in_force)
+    return _compile(adapted, ready, settings, report) if settings.compiled else settings
+
+
+def compiles(work: TuneWork, model: methods.TunedModel, train: Sequence[TokenizedExample], recomputed: bool) -> bool:
+    """Whether a tuning compiles its layers: where it is asked to, or is long enough, and it can."""
+    wanted = compiled.pays(products(model, train, loop_settings(work))) if work.compile is None else work.compile
+    return wanted and compiled.can(model, work.method, recomputed=recomputed)
+
+
+def products(model: methods.TunedModel, train: Sequence[TokenizedExample], settings: LoopSettings) -> float:
+    """Floating-point operations of a run's matrix products.
+
+    Forward, and the gradient by the states: two products a parameter each (Kaplan et al. 2020, arXiv 2001.08361).
+    """
+    per_step = sum(map(len, train)) / steps_per_epoch(len(train), settings.batch_size)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return 4.0 * parameters * per_step * total_steps(len(train), settings)
+
+
+def _compile(adapted: methods.TunedModel, ready: Ready, settings: LoopSettings, report: Report) -> LoopSettings:
+    """Compiles on the largest micro-batch, by which the compiler decides, in every attempt; without a C++ compiler the
+    run goes on uncompiled."""
+    report.log("Compiling the layers.")
+    compiled.prepare(ready.folder / "compiled")
+    batch = memory.longest_batch(ready.train, settings, share=shares(adapted, settings))
+    began = time.monotonic()
+    with compiled.compiled_layers(adapted.train(), wanted=True):
+        failure = compiled.failure(lambda: backward(adapted, [batch], settings))
+    adapted.zero_grad(set_to_none=True)
+    if failure:
+        report.log(f"The layers are not compiled here, the run goes on without: {failure}")
+        return replace(settings, compiled=False)
+    report.log(f"The layers are compiled, in {time.monotonic() - began:.0f} s.")
+    return settings
 
 
 def method_settings(work: TuneWork) -> methods.Settings:
@@ -358,7 +395,7 @@ def method_settings(work: TuneWork) -> methods.Settings:
 
 def loop_settings(work: TuneWork) -> LoopSettings:
     """The numbers of a run, before what memory decides."""
-    settings = {each.name: getattr(work, each.name) for each in fields(LoopSettings)}
+    settings = {each.name: getattr(work, each.name) for each in fields(LoopSettings) if each.name != "compiled"}
     return LoopSettings(
         **settings
         | {

@@ -142,6 +142,10 @@ def tune_spec(
         bool | None,
         typer.Option(help="Compute layers again in place of keeping them. [default: where memory is short]"),
     ] = None,
+    compile_layers: Annotated[
+        bool | None,
+        typer.Option("--compile/--no-compile", help="Compile the layers with torch. [default: where the run is long]"),
+    ] = None,
     optimizer: Annotated[Optimizer, typer.Option(help="What moves the weights.")] = Optimizer.ADAMW,
     few_shot: Annotated[
         int | None, typer.Option(help="Examples shown to the base model, 0 to 64. [default: one a label, at most 16]")
@@ -216,6 +220,7 @@ def tune_spec(
         patience=patience,
         micro_batch_tokens=micro_batch_tokens,
         gradient_checkpointing=gradient_checkpointing,
+        compile=compile_layers,
         optimizer=f"OPTIMIZER_{optimizer.upper().replace('-', '_')}",
         few_shot=few_shot,
         skip_evaluation=skip_evaluation,

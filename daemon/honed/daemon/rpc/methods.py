@@ -7,6 +7,7 @@ from honed.errors import InvalidInput
 from honed.v1 import jobs_pb2
 
 _RANKED = frozenset({"rank", "alpha", "dropout", "target_modules"})
+_COMPILED = _RANKED | {"compile"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,11 @@ class Method:
 
 
 METHODS: dict[int, Method] = {
-    jobs_pb2.METHOD_LORA: Method("lora", 1e-3, _RANKED, combined=True, continued=True),
-    jobs_pb2.METHOD_RSLORA: Method("rslora", 1e-3, _RANKED, combined=True, continued=True),
+    jobs_pb2.METHOD_LORA: Method("lora", 1e-3, _COMPILED, combined=True, continued=True),
+    jobs_pb2.METHOD_RSLORA: Method("rslora", 1e-3, _COMPILED, combined=True, continued=True),
     jobs_pb2.METHOD_DORA: Method("dora", 1e-3, _RANKED, continued=True),
-    jobs_pb2.METHOD_PISSA: Method("pissa", 2e-4, _RANKED),
-    jobs_pb2.METHOD_LOFTQ: Method("loftq", 1e-3, _RANKED, combined=True),
+    jobs_pb2.METHOD_PISSA: Method("pissa", 2e-4, _COMPILED),
+    jobs_pb2.METHOD_LOFTQ: Method("loftq", 1e-3, _COMPILED, combined=True),
     jobs_pb2.METHOD_IA3: Method("ia3", 3e-3),
     jobs_pb2.METHOD_OFT: Method("oft", 1e-3, frozenset({"target_modules", "block_size"})),
     jobs_pb2.METHOD_PREFIX: Method("prefix", 1e-2, frozenset({"virtual_tokens"}), served=False),

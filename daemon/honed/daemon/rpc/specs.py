@@ -163,6 +163,8 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
     mistakes += precision_mistakes(spec)
     if spec.gradient_checkpointing and method is not None and "virtual_tokens" in method.options:
         mistakes.append(("gradient_checkpointing", f"refused with {method.word}, whose virtual tokens are in a cache"))
+    if spec.gradient_checkpointing and spec.compile:
+        mistakes.append(("compile", "refused beside gradient_checkpointing; leave one of them out"))
     copies = {kind: getattr(spec.augmentation, kind) for kind in _MAX_COPIES}
     mistakes += [
         (f"augmentation.{kind}", f"expected 0 to {_MAX_COPIES[kind]}, found {count}")
@@ -189,6 +191,7 @@ def complete_tune(spec: jobs_pb2.TuneSpec) -> dict[str, Any]:
         "objective": _OBJECTIVES[spec.objective],
         "optimizer": _OPTIMIZERS[spec.optimizer],
         "gradient_checkpointing": spec.gradient_checkpointing if spec.HasField("gradient_checkpointing") else None,
+        "compile": spec.compile if spec.HasField("compile") else None,
         "augmentation": {kind: count for kind, count in copies.items() if count},
     }
 

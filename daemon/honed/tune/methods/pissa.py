@@ -9,7 +9,6 @@ A₀ and B₀ follow from the base and the seed.
 """
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from honed.tune.methods import lora, peft_folder
@@ -29,8 +28,8 @@ def attach(model: PreTrainedModel, settings: Settings) -> PeftModel:
         a, b = factors(dequantize_module_weight(layer.base_layer), settings.rank, layer.scaling[lora.ADAPTER])
         layer.lora_A[lora.ADAPTER].weight.data.copy_(a)
         layer.lora_B[lora.ADAPTER].weight.data.copy_(b)
-        layer.forward = _Forward(layer, a, b)
-    return adapted
+        layer.first = a, b
+    return lora.with_our_forward(adapted, _Doubled)
 
 
 def save(model: PeftModel, folder: Path, method: str, base_digest: str) -> None:
@@ -38,7 +37,7 @@ def save(model: PeftModel, folder: Path, method: str, base_digest: str) -> None:
     peft_folder.save(model, folder, method, base_digest)
     weights = load_file(folder / peft_folder.WEIGHTS_FILE)
     for name, layer in lora.layers(model):
-        a, b = layer.forward.factors()
+        a, b = layer.factors()
         weights[f"base_model.model.{name}.lora_A.weight"] = a.detach().cpu().contiguous()
         weights[f"base_model.model.{name}.lora_B.weight"] = b.detach().cpu().contiguous()
     save_file(weights, folder / peft_folder.WEIGHTS_FILE, metadata={"format": "pt"})
@@ -47,12 +46,10 @@ def save(model: PeftModel, folder: Path, method: str, base_digest: str) -> None:
     peft_folder.write_config(folder, config | doubled, method, base_digest)
 
 
-class _Forward(lora.Forward):
-    def __init__(self, layer: Any, a: Tensor, b: Tensor) -> None:
-        super().__init__(layer)
-        self._first = a, b
+class _Doubled(lora.Adapted):
+    first: tuple[Tensor, Tensor]  # A₀ and B₀
 
     def factors(self) -> tuple[Tensor, Tensor]:
         """[A; A₀] and [B, −B₀]."""
-        (a, b), (first_a, first_b) = super().factors(), self._first
+        (a, b), (first_a, first_b) = super().factors(), self.first
         return torch.cat([a, first_a]), torch.cat([b, -first_b], dim=1)
