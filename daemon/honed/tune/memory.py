@@ -17,7 +17,7 @@ from honed.tune import base, heads
 from honed.tune.batches import MicroBatch, largest_micro_batch
 from honed.tune.hidden import layers
 from honed.tune.loop import LoopSettings, backward, evaluate_loss, recomputed_layers, shares, summed_loss
-from honed.tune.methods import Settings, TunedModel, attach, virtual_tokens
+from honed.tune.methods import FullModel, Settings, TunedModel, attach, virtual_tokens
 from torch import Tensor
 
 # What comes and goes in every step takes more than its size: the allocator keeps free blocks between those in use.
@@ -133,14 +133,19 @@ def longest_batch(rows: Sequence[TokenizedExample], settings: LoopSettings, *, s
 def needed_bytes(model: TunedModel, batch: MicroBatch, settings: LoopSettings, process_bytes: int) -> int:
     """The peak that one step over a micro-batch takes, for a model on the meta device."""
     weights = sum(parameter.nbytes for parameter in model.parameters())
+    if isinstance(model, FullModel):
+        weights += sum(each.nbytes for each in model.original.values())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     kept = _saved_bytes(model, batch, settings)
     if settings.gradient_checkpointing:
         kept += _layer_bytes(model, batch, settings)
     # The gradient of the logits beside the logits, and the widest states of a layer beside theirs.
-    config: Any = model.get_base_model().config
+    base_model: Any = model.get_base_model()
+    config = base_model.config
     logits = 2 * 4 * len(batch.targets) * config.vocab_size
     states = 3 * 4 * len(batch.ids) * max(config.intermediate_size, config.hidden_size)
+    table = base_model.get_input_embeddings().weight
+    states += 2 * table.nbytes * table.requires_grad  # its gradients by lookup and by head come whole
     moments = trained * (4 + _MOMENT_BYTES[settings.optimizer])
     loading = sum(2 * parameter.numel() for parameter in model.parameters())  # in bfloat16, before it is widened
     return process_bytes + weights + max(loading, moments + int(_FRAGMENTED * (kept + logits + states)))

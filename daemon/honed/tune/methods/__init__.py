@@ -1,5 +1,6 @@
 """Tuning methods, one a file, behind one interface: attach to a base, save, load."""
 
+from honed.tune.methods.full import FullModel
 from honed.tune.methods.registry import (
     METHODS,
     TunedModel,
@@ -15,6 +16,7 @@ from honed.tune.methods.virtual import saved_virtual_tokens, virtual_cache, virt
 
 __all__ = [
     "METHODS",
+    "FullModel",
     "Settings",
     "TunedModel",
     "attach",

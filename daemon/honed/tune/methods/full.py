@@ -17,18 +17,22 @@ from transformers import PreTrainedModel
 
 
 class FullModel(OwnModel):
-    """A model of which all weights train."""
+    """A model of which all weights train.
+
+    Attributes:
+        original: the base's own.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__(model)
-        self._original = {name: each.detach().clone() for name, each in model.named_parameters()}
+        self.original = {name: each.detach().clone() for name, each in model.named_parameters()}
         model.float().requires_grad_()  # pyright: ignore[reportAttributeAccessIssue] - transformers decorates `float`
 
     @contextmanager
     def disable_adapter(self) -> Iterator[None]:
         """Within it the base's weights are in place."""
         tuned = {name: each.data for name, each in self.base_model.named_parameters()}
-        self._put(self._original)
+        self._put(self.original)
         try:
             yield
         finally:
@@ -39,7 +43,7 @@ class FullModel(OwnModel):
         return {
             name: each
             for name, each in self.base_model.named_parameters()
-            if not torch.equal(each, self._original[name].to(each.dtype))
+            if not torch.equal(each, self.original[name].to(each.dtype))
         }
 
     def merge_and_unload(self, safe_merge: bool = False) -> PreTrainedModel:
