@@ -38,7 +38,7 @@ def pays(products: float) -> bool:
 
 
 def prepare(folder: Path) -> None:
-    """Readies torch's compiler; called once, before anything is compiled.
+    """Readies torch's compiler for one run; what it has of another run in this process (a sweep's) is forgotten.
 
     Args:
         folder: takes what is compiled; torch would put it into the common temporary folder, pickles included.
@@ -56,6 +56,7 @@ def prepare(folder: Path) -> None:
     shapes.use_duck_shape = False  # a number of tokens that happens to be the width of the model is still open
     functorch.enable_autograd_cache = inductor.fx_graph_cache = inductor.autotune_local_cache = False  # pickles
     inductor.compile_threads = 1  # no further processes, of 300 MB each
+    torch._dynamo.reset()  # noqa: SLF001 - the way that torch's documentation names
 
 
 @contextmanager

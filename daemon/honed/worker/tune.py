@@ -114,8 +114,6 @@ def prepare(work: TuneWork, output: Path, report: Report, needs_validation: str 
     train_examples, validation_examples = hold_out(data.train, work.validation_fraction, work.seed)
 
     classifies = bool(labels(work, data))
-    if classifies:
-        report.log("The adapter will read labels off a classification head; such an adapter cannot be exported yet.")
 
     report.phase("loading the base")
     dtype = base.compute_dtype()
@@ -381,7 +379,7 @@ def _compile(adapted: methods.TunedModel, ready: Ready, settings: LoopSettings, 
         failure = compiled.failure(lambda: backward(adapted, [batch], settings))
     adapted.zero_grad(set_to_none=True)
     if failure:
-        report.log(f"The layers are not compiled here, the run goes on without: {failure}")
+        report.log(f"The layers are not compiled here, the run goes on without, with other last bits: {failure}")
         return replace(settings, compiled=False)
     report.log(f"The layers are compiled, in {time.monotonic() - began:.0f} s.")
     return settings

@@ -77,7 +77,9 @@ def option_mistakes(spec: jobs_pb2.TuneSpec, method: Method) -> list[tuple[str, 
 
 
 def unserved(spec: jobs_pb2.TuneSpec) -> str | None:
-    """The name of an adapter's method, if no export can serve it yet."""
+    """What no export can serve yet of an adapter: its head, or its method."""
+    if spec.objective == jobs_pb2.OBJECTIVE_CLASSIFICATION:
+        return "a classification head"
     method = METHODS[spec.method or jobs_pb2.METHOD_LORA]
     return None if method.served else method.word
 
