@@ -9,10 +9,12 @@ from honed import manifest
 from honed.data import Prepared, load_renderer
 from honed.tune import base, memory
 from honed.tune.loop import total_steps
+from honed.worker.admission import compiles, products
 from honed.worker.contract import PlanWork, TuneWork
 from honed.worker.evaluation import require_fit
 from honed.worker.report import Report
-from honed.worker.tune import compiles, hold_out, labels, learned, loop_settings, method_settings, products
+from honed.worker.settings import labels, learned, loop_settings, method_settings
+from honed.worker.tune import hold_out
 
 _MEASURED_TOKENS = 256
 _SHARE_OF_PEAK = 0.7  # of the speed of one large product; measured: docs/benchmarks.md

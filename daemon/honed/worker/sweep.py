@@ -17,9 +17,10 @@ from honed.tune.loop import Step
 from honed.tune.methods import lora
 from honed.tune.search import Candidate, Point, Search, Space
 from honed.worker.contract import SweepWork, TuneWork
+from honed.worker.ready import Ready
 from honed.worker.report import Report
 from honed.worker.trials import Trial, Trials
-from honed.worker.tune import Ready, attach, checkpoints_of, finish, kept_step, prepare, train
+from honed.worker.tune import attach, checkpoints_of, finish, kept_step, prepare, train
 
 
 def run(work: SweepWork, output: Path, report: Report) -> dict[str, Any]:

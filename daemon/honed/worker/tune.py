@@ -9,69 +9,37 @@ import random
 import resource
 import signal
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from honed import manifest
-from honed.data import Example, Prepared, Renderer, ServingTemplate, TokenizedExample, all_tokens, load_renderer
+from honed.data import Example, Prepared, Renderer, ServingTemplate, load_renderer
 from honed.data.augment import augment
 from honed.data.replay import replay
 from honed.errors import InvalidInput
 from honed.evaluate import Who
-from honed.tune import base, checkpoint, compiled, heads, memory, methods
-from honed.tune.batches import steps_per_epoch
+from honed.tune import base, checkpoint, heads, memory, methods
 from honed.tune.checkpoints import Checkpoints, Stopped
 from honed.tune.guard import Diverged
-from honed.tune.loop import LoopSettings, Step, backward, shares, total_steps
+from honed.tune.loop import Step
 from honed.tune.loop import run as run_loop
 from honed.tune.methods import lora
 from honed.tune.predict import TorchPredictor
 from honed.tune.usage import memory_bytes
 from honed.worker.adapter_contract import Contract, weights_digest
+from honed.worker.admission import admit
 from honed.worker.contract import CHECKPOINTS_FOLDER, TuneWork
 from honed.worker.evaluation import Evaluation, require_fit
 from honed.worker.kept import Kept
 from honed.worker.pace import Pace
 from honed.worker.paraphrase import paraphrase
+from honed.worker.ready import Ready
 from honed.worker.report import Report
-from torch import Tensor
-from transformers import PreTrainedModel
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What trainings begin with.
-
-    Attributes:
-        folder: what is kept for later attempts at the job.
-        model: the base, quantised.
-        original: what of it a method wants to know from before; see `methods.to_compensate`.
-        parameters: of the base.
-        train, validation: rows as tokens; the changed copies stand at the end of `train`.
-        copies: how many of them there are, by kind.
-        replayed: rows of earlier data sets among `train`, by data set.
-        evaluation: with what the base answered; None if nothing is evaluated.
-        room: the memory that there was before the base was loaded.
-    """
-
-    folder: Path
-    data: Prepared
-    renderer: Renderer
-    model: PreTrainedModel
-    original: dict[str, Tensor]
-    parameters: int
-    contract: Contract
-    train: Sequence[TokenizedExample]
-    validation: Sequence[TokenizedExample]
-    copies: dict[str, int]
-    replayed: Mapping[str, Sequence[Example]]
-    evaluation: Evaluation | None
-    room: memory.Room
+from honed.worker.settings import labels, learned, method_settings
 
 
 def run(work: TuneWork, output: Path, report: Report) -> dict[str, Any]:
@@ -323,102 +291,6 @@ def name_last_good(error: Diverged, kept_folder: Path, report: Report) -> None:
         error.metadata["checkpoint_step"] = str(good[0])
         place = f"jobs/{kept_folder.parent.name}/{kept_folder.name}"
         report.log(f"The checkpoint of step {good[0]} stays in {place} of the state folder until the job is deleted.")
-
-
-def admit(
-    work: TuneWork, ready: Ready, adapted: methods.TunedModel, checkpoints: Checkpoints, report: Report
-) -> LoopSettings:
-    """The settings of a run whose largest step has been seen to fit; those of an earlier attempt stay.
-
-    Raises:
-        NoRoom: no setting fits.
-    """
-    settings = loop_settings(work)
-    if not checkpoints.in_force:
-        sketch = memory.sketch(Path(work.model), ready.model.dtype, method_settings(work), labels(work, ready.data))
-        rows = (*ready.train, *ready.validation)
-        fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
-        memory.bound(ready.room)
-        fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
-        again = ", layers computed again" if fit.gradient_checkpointing else ""
-        needed, there = fit.needed_bytes / 2**30, ready.room.device_bytes / 2**30
-        report.log(f"{fit.micro_batch_tokens:,} tokens at once{again}: about {needed:.1f} of {there:.1f} GiB.")
-        checkpoints.in_force = {
-            "micro_batch_tokens": fit.micro_batch_tokens,
-            "gradient_checkpointing": fit.gradient_checkpointing,
-            "compiled": compiles(work, adapted, ready.train, fit.gradient_checkpointing),
-        }
-    settings = replace(settings, **checkpoints.in_force)
-    return _compile(adapted, ready, settings, report) if settings.compiled else settings
-
-
-def compiles(work: TuneWork, model: methods.TunedModel, train: Sequence[TokenizedExample], recomputed: bool) -> bool:
-    """Whether a tuning compiles its layers: where it is asked to, or is long enough, and it can."""
-    wanted = compiled.pays(products(model, train, loop_settings(work))) if work.compile is None else work.compile
-    return wanted and compiled.can(model, work.method, recomputed=recomputed)
-
-
-def products(model: methods.TunedModel, train: Sequence[TokenizedExample], settings: LoopSettings) -> float:
-    """Floating-point operations of a run's matrix products.
-
-    Forward, and the gradient by the states: two products a parameter each (Kaplan et al. 2020, arXiv 2001.08361).
-    """
-    per_step = sum(map(len, train)) / steps_per_epoch(len(train), settings.batch_size)
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    return 4.0 * parameters * per_step * total_steps(len(train), settings)
-
-
-def _compile(adapted: methods.TunedModel, ready: Ready, settings: LoopSettings, report: Report) -> LoopSettings:
-    """Compiles on the largest micro-batch, by which the compiler decides, in every attempt; without a C++ compiler the
-    run goes on uncompiled."""
-    report.log("Compiling the layers.")
-    compiled.prepare(ready.folder / "compiled")
-    batch = memory.longest_batch(ready.train, settings, share=shares(adapted, settings))
-    began = time.monotonic()
-    with compiled.compiled_layers(adapted.train(), wanted=True):
-        failure = compiled.failure(lambda: backward(adapted, [batch], settings))
-    adapted.zero_grad(set_to_none=True)
-    if failure:
-        report.log(f"The layers are not compiled here, the run goes on without, with other last bits: {failure}")
-        return replace(settings, compiled=False)
-    report.log(f"The layers are compiled, in {time.monotonic() - began:.0f} s.")
-    return settings
-
-
-def method_settings(work: TuneWork) -> methods.Settings:
-    """The method's part of the work."""
-    given = {each.name: getattr(work, each.name) for each in fields(methods.Settings)}
-    return methods.Settings(**{name: value for name, value in given.items() if value is not None})
-
-
-def loop_settings(work: TuneWork) -> LoopSettings:
-    """The numbers of a run, before what memory decides."""
-    settings = {each.name: getattr(work, each.name) for each in fields(LoopSettings) if each.name != "compiled"}
-    return LoopSettings(
-        **settings
-        | {
-            "micro_batch_tokens": work.micro_batch_tokens or memory.default_tokens(),
-            "gradient_checkpointing": work.gradient_checkpointing or False,
-        }
-    )
-
-
-def labels(work: TuneWork, data: Prepared) -> list[str]:
-    """Those of the head that the work trains; none without one."""
-    return list(data.labels) if work.objective == "classification" else []
-
-
-def learned(
-    work: TuneWork, data: Prepared, examples: Sequence[Example], rows: Sequence[TokenizedExample]
-) -> list[TokenizedExample]:
-    """The tokenised rows of examples as the objective learns them."""
-    if known := labels(work, data):
-        numbers = {label: number for number, label in enumerate(known)}
-        return [
-            TokenizedExample(row.prompt, (), label=numbers[example.reply])
-            for example, row in zip(examples, rows, strict=True)
-        ]
-    return list(map(all_tokens, rows)) if work.objective == "all_tokens" else list(rows)
 
 
 def kept_step(work: TuneWork, steps: Sequence[Step]) -> Step:
