@@ -31,13 +31,14 @@ def admit(
         fit = memory.fit(sketch, rows, settings, ready.room, work.gradient_checkpointing)
         memory.bound(ready.room)
         fit = memory.tried(adapted, ready.train, ready.validation, settings, fit)
-        again = ", layers computed again" if fit.gradient_checkpointing else ""
+        fast = compiles(work, adapted, ready.train, fit.gradient_checkpointing)
+        how = "layers computed again" if fit.gradient_checkpointing else f"layers {'' if fast else 'not '}compiled"
         needed, there = fit.needed_bytes / 2**30, ready.room.device_bytes / 2**30
-        report.log(f"{fit.micro_batch_tokens:,} tokens at once{again}: about {needed:.1f} of {there:.1f} GiB.")
+        report.log(f"{fit.micro_batch_tokens:,} tokens at once, {how}: about {needed:.1f} of {there:.1f} GiB.")
         checkpoints.in_force = {
             "micro_batch_tokens": fit.micro_batch_tokens,
             "gradient_checkpointing": fit.gradient_checkpointing,
-            "compiled": compiles(work, adapted, ready.train, fit.gradient_checkpointing),
+            "compiled": fast,
         }
     settings = replace(settings, **checkpoints.in_force)
     return _compile(adapted, ready, settings, report) if settings.compiled else settings
