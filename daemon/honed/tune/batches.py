@@ -17,8 +17,6 @@ import torch
 from honed.data import TokenizedExample
 from torch import Tensor
 
-_BUCKET_BATCHES = 8
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -178,30 +176,20 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def epoch_order(lengths: Sequence[int], batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Indices of the rows of each batch of an epoch: shuffled, then sorted by length within stretches of 8 batches, so
-    that a batch holds rows of like length. Every row comes once; the order depends on the seed and the epoch alone."""
-    draw = random.Random(f"{seed}:{epoch}")  # noqa: S311 - a shuffle, no secret
-    order = list(range(len(lengths)))
-    draw.shuffle(order)
-    stretch = batch_size * _BUCKET_BATCHES
-    order = [
-        index
-        for start in range(0, len(order), stretch)
-        for index in sorted(order[start : start + stretch], key=lengths.__getitem__)
-    ]
-    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    draw.shuffle(batches)
-    return batches
+def epoch_order(rows: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Indices of the rows of each batch of an epoch, shuffled; every row comes once. The order depends on the seed and
+    the epoch alone, and not on lengths: batches of rows of like length learn worse (docs/decisions.md)."""
+    order = list(range(rows))
+    random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - a shuffle, no secret
+    return [order[start : start + batch_size] for start in range(0, rows, batch_size)]
 
 
 def endless_batches(
     rows: Sequence[TokenizedExample], batch_size: int, seed: int, done: int = 0
 ) -> Iterator[list[TokenizedExample]]:
     """The rows of batch after batch, epoch after epoch, without the first `done`."""
-    lengths = [len(row) for row in rows]
     epoch, skipped = divmod(done, steps_per_epoch(len(rows), batch_size))
     while True:
-        for indices in epoch_order(lengths, batch_size, seed, epoch)[skipped:]:
+        for indices in epoch_order(len(rows), batch_size, seed, epoch)[skipped:]:
             yield [rows[index] for index in indices]
         epoch, skipped = epoch + 1, 0
