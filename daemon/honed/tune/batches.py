@@ -178,7 +178,7 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
 
 def epoch_order(rows: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Indices of the rows of each batch of an epoch, shuffled; every row comes once. The order depends on the seed and
-    the epoch alone, and not on lengths: batches of rows of like length learn worse (docs/decisions.md)."""
+    the epoch alone; a stream gains nothing from batches of rows of like length."""
     order = list(range(rows))
     random.Random(f"{seed}:{epoch}").shuffle(order)  # noqa: S311 - a shuffle, no secret
     return [order[start : start + batch_size] for start in range(0, rows, batch_size)]
