@@ -14,11 +14,12 @@ def said(client, job):
 
 
 def test_a_tuning_that_asks_for_it_is_compiled(client):
-    assert client.plan(SPEC).plan.compiled
+    plan = client.plan(SPEC).plan
+    assert plan.compiled
     job = client.wait_job(client.tune(SPEC).name)
     lines = said(client, job)
     assert any(line.startswith("The layers are compiled, in ") for line in lines), lines
-    assert client.get_adapter("fast").training.steps == job.progress.step
+    assert client.get_adapter("fast").training.steps == plan.steps
 
 
 def test_a_short_tuning_is_not_compiled_by_itself(client):
