@@ -496,6 +496,7 @@ class Twin(
         self.watchers += 1
         context.add_callback(self.watch_has_ended)
         while context.is_active():
+            ended = self.resources[job.name].state not in LIVE  # looked at first: the last event was there before
             for event in self.events[job.name][sequence:]:
                 if events_until_loss == 0:
                     abort(context, grpc.StatusCode.UNAVAILABLE, "the daemon restarts")
@@ -503,7 +504,7 @@ class Twin(
                     events_until_loss -= 1
                 sequence = event.sequence
                 yield jobs_pb2.WatchJobResponse(event=event)
-            if self.resources[job.name].state not in LIVE:
+            if ended:
                 return
             with self.changed:
                 self.changed.wait(timeout=0.05)
